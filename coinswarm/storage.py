@@ -1,0 +1,112 @@
+"""How coinswarm opens a SQLite file: one library, one door, durable, and every fault named.
+
+See https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_:
+A process that holds a database file open must not open it by any other way, or its locks vanish. Nobody else in this
+package calls `sqlite3.connect` or `open` on such a file.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from coinswarm.errors import (
+    StorageCorrupt,
+    StorageError,
+    StorageFull,
+    StorageLocked,
+    StorageReadOnly,
+)
+
+BUSY_TIMEOUT_SECONDS = 5.0
+CACHED_STATEMENTS = 256
+
+
+def connect(path: Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS, create: bool = True) -> sqlite3.Connection:
+    """A connection in autocommit mode (`BEGIN IMMEDIATE` is ours to say), WAL, `synchronous=FULL`.
+
+    It may be shared between threads by an owner that holds a lock. Files and folders made here are private to the user.
+    Raises the `StorageError` that fits; with `create=False` also when the file does not exist.
+    """
+    with translated(path):
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not path.exists():
+                path.touch(mode=0o600)
+        elif not path.exists():
+            raise StorageError(f"{path} does not exist")
+        connection = sqlite3.connect(
+            path,
+            isolation_level=None,
+            timeout=busy_timeout,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error:
+            connection.close()
+            raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` when the block raises, whatever it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turns SQLite's and the system's errors about `path` into `StorageError`s that say what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise storage_error(error, path) from error
+    except OSError as error:
+        raise _system_error(error, path) from error
+
+
+def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
+    """The `StorageError` for what SQLite says about `path`. Codes: https://www.sqlite.org/rescode.html."""
+    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    text = str(error)
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageLocked(f"{path} is locked by another process")
+    if primary == sqlite3.SQLITE_FULL:
+        return StorageFull(f"the disk is full: {path} could not grow; nothing of this step was written")
+    if primary in (
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    ):
+        return StorageReadOnly(f"{path} cannot be opened for writing: {text}")
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StorageCorrupt(f"{path} is damaged: {text}")
+    if primary == sqlite3.SQLITE_IOERR:
+        return StorageFull(
+            f"writing {path} failed: {text}",
+            hint="Check the disk's free space and health (df, dmesg), then run the same command again.",
+        )
+    return StorageError(f"{path}: {text}")
+
+
+def _system_error(error: OSError, path: Path) -> StorageError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageFull(f"the disk is full: {path} could not be written")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StorageReadOnly(f"{path} cannot be written: {os.strerror(error.errno)}")
+    return StorageError(f"{path}: {error}")
