@@ -21,6 +21,8 @@ class Skipped:
     """Broke a rule of `candles.fault`; `examples` names the first few."""
     duplicate: int = 0
     """The same open came twice, on one page or on two."""
+    outside: int = 0
+    """Sent by the source though not asked for: before `since`, after `to_ts`, beyond the limit."""
     examples: list[str] = field(default_factory=list)
 
 
@@ -47,6 +49,8 @@ class Page:
     covers_from: int
     exhausted: bool = False
     committed_to: int | None = None
+    as_of: float | None = None
+    """Unix seconds of the source's own clock when it answered (HTTP `Date`): guards against a local clock ahead."""
     note: str | None = None
     """Why older history cannot be had, in words for the report."""
     malformed: Sequence[str] = ()
