@@ -1,0 +1,1 @@
+"""The commands, one module a noun: parse, wire, call one library function, render, exit."""

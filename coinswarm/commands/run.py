@@ -1,0 +1,149 @@
+"""What every command shares: the flags that work everywhere, how a result and an error reach the user."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError
+
+if TYPE_CHECKING:
+    from coinswarm.clock import Clock
+    from coinswarm.config import Stack
+
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        help="A wrangler.toml, .json or .jsonc; may be repeated. Default: the one here, else the built-in stack.",
+        rich_help_panel="Everywhere",
+    ),
+]
+Environment = Annotated[
+    str | None,
+    typer.Option(
+        "--env", "-e", metavar="NAME", help="An environment of the wrangler file.", rich_help_panel="Everywhere"
+    ),
+]
+PersistTo = Annotated[
+    Path | None,
+    typer.Option(
+        "--persist-to",
+        metavar="DIR",
+        help="Where local state lives [default: .wrangler/state].",
+        rich_help_panel="Everywhere",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel="Everywhere")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="Show the traceback of an error.", rich_help_panel="Everywhere")
+]
+
+_SHARED: dict[str, Any] = {
+    "config": (ConfigFiles, None),
+    "env": (Environment, None),
+    "persist_to": (PersistTo, None),
+    "json": (Json, False),
+    "verbose": (Verbose, False),
+}
+
+
+@dataclass
+class Run:
+    """One invocation of a command: its shared flags, and what they resolve to when asked for."""
+
+    config: list[Path] | None = None
+    env: str | None = None
+    persist_to: Path | None = None
+    json: bool = False
+    verbose: bool = False
+    hints: list[str] = field(default_factory=list)
+
+    @cached_property
+    def clock(self) -> Clock:
+        from coinswarm.clock import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The configuration, read once; its warnings go to stderr."""
+        import os
+
+        from coinswarm import render
+        from coinswarm.config import load
+
+        stack = load(
+            self.config or (), env_name=self.env, cwd=Path.cwd(), environ=os.environ, persist_to=self.persist_to
+        )
+        for warning in stack.warnings:
+            render.warn(str(warning))
+        return stack
+
+    def report(self, document: Any, show: Callable[[], None], *next_steps: str) -> None:
+        """The result: `document` as JSON, or `show()` and the next steps for a person."""
+        from coinswarm import render
+
+        if self.json:
+            render.json_document(document)
+            return
+        show()
+        render.next_steps(next_steps)
+
+
+def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function whose first parameter is a `Run`; the shared flags are added to its own."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(function, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[parameter.name])
+            for parameter in list(inspect.signature(function).parameters.values())[1:]
+        ]
+        shared = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for key, (annotation, default) in _SHARED.items()
+        ]
+
+        def invoke(**values: Any) -> None:
+            run = Run(**{key: values.pop(key) for key in _SHARED})
+            with_errors_shown(run, lambda: function(run, **values))
+
+        invoke.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + shared
+        )
+        invoke.__doc__ = function.__doc__
+        invoke.__name__ = function.__name__
+        app.command(name, **settings)(invoke)
+        return function
+
+    return register
+
+
+def with_errors_shown(run: Run, action: Callable[[], None]) -> None:
+    """Errors we know leave as one line (or JSON) and their exit code; a bug leaves as a traceback."""
+    from coinswarm import render
+
+    try:
+        action()
+    except CoinswarmError as error:
+        if run.verbose:
+            traceback.print_exc(file=sys.stderr)
+        render.error(error, as_json=run.json)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        render.warn("stopped at once; what was not finished comes back after its visibility timeout")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away, as `| head` does: nothing to say, nobody to say it to
+        raise typer.Exit(0) from None
