@@ -50,7 +50,8 @@ class Page:
     exhausted: bool = False
     committed_to: int | None = None
     as_of: float | None = None
-    """Unix seconds of the source's own clock when it answered (HTTP `Date`): guards against a local clock ahead."""
+    """Unix seconds for which the reply speaks, by the source's own clock (HTTP `Date` less the reply's age in caches):
+    guards against a local clock ahead and against a cached page, whose last candle was still running."""
     note: str | None = None
     """Why older history cannot be had, in words for the report."""
     malformed: Sequence[str] = ()
@@ -59,7 +60,7 @@ class Page:
 
 
 class Fetcher(Protocol):
-    """One exchange API. `page` asks once and never loops: paging exists in `producer.py` alone."""
+    """One exchange API. `page` brings one page and never loops over a series: paging exists in `producer.py` alone."""
 
     @property
     def source(self) -> str:
@@ -69,9 +70,8 @@ class Fetcher(Protocol):
     @property
     def timeframes(self) -> Sequence[Timeframe]: ...
 
-    @property
-    def page_limit(self) -> int:
-        """Most candles one request can bring."""
+    def page_limit(self, timeframe: Timeframe) -> int:
+        """Most candles one page can bring. Raises `UnsupportedTimeframe`, naming the ones there are."""
         ...
 
     def page(self, request: PageRequest) -> Page:
