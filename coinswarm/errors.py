@@ -54,14 +54,18 @@ class CoinswarmError(Exception):
     retryable: ClassVar[bool] = False
     default_hint: ClassVar[str | None] = None
 
+    report: Any = None
+    """What a command that reports had done before it failed: a dataclass with `as_json()`."""
+
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         self.message = message or (self.__doc__ or "").strip().splitlines()[0]
         self.hint = hint if hint is not None else self.default_hint
         super().__init__(self.message)
 
     def as_json(self) -> dict[str, Any]:
-        """The command line's `{"error": {…}}` document (`--json`)."""
-        return {"error": {"type": type(self).__name__, "message": self.message, "hint": self.hint}}
+        """The command line's `{"error": {…}}` document (`--json`), with the report of what was done before, if any."""
+        document = {"error": {"type": type(self).__name__, "message": self.message, "hint": self.hint}}
+        return document if self.report is None else document | {"report": self.report.as_json()}
 
 
 class UsageError(CoinswarmError):
@@ -120,6 +124,9 @@ class SourceUnavailable(SourceError):
 
 class FetchFailed(CoinswarmError):
     """A page could not be fetched; what was fetched before it is queued."""
+
+    resume_to_ts: int | None = None
+    """Unix seconds: a run with this as its newest open continues where this one failed."""
 
 
 class StorageError(CoinswarmError):

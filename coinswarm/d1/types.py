@@ -65,6 +65,11 @@ class Database(Protocol):
         """The database's uuid."""
         ...
 
+    @property
+    def parallel(self) -> bool:
+        """Whether several calls at once are faster than one after the other: true over a network, false for a file."""
+        ...
+
     def batch(self, statements: Sequence[Statement]) -> list[QueryResult]:
         """Run single statements in order, one result each.
 
