@@ -21,9 +21,14 @@
     │   ├── StorageCorrupt
     │   └── StorageTooNew
     └── CloudflareError                has Cloudflare's error `code` and `http_status`
+        ├── ApiError                   the API refused the request before a queue or a database saw it
+        │   ├── Unauthorized · AccountForbidden · NotRouted · MethodNotAllowed
+        │   ├── InvalidRequest · RequestTooLarge · RequestTimeout
+        │   └── TooManyRequests (retryable) · ApiUnavailable (retryable)
         ├── QueueError
         │   ├── QueueNotFound · QueueExists · InvalidQueueName · InvalidQueueSettings
-        │   ├── ConsumerExists · ConsumerNotFound · InvalidConsumerSettings
+        │   ├── ConsumerExists · ConsumerNotFound · InvalidConsumerSettings · InvalidQueueRequest
+        │   ├── InvalidMessageBody · MalformedMessageBody · HttpPullDisabled
         │   ├── QueuePaused · QueueOverloaded (retryable) · QueueStorageLimit
         │   └── InvalidMessage · MessageTooLarge · BatchTooLarge · BatchCountOutOfBounds · DelayOutOfBounds
         └── DatabaseError
@@ -170,8 +175,77 @@ class CloudflareError(CoinswarmError):
     Sources: https://developers.cloudflare.com/queues/reference/error-codes/ and the D1 REST API.
     """
 
-    code: ClassVar[int] = 10000
-    http_status: ClassVar[int] = 400
+    code: int = 10000
+    http_status: int = 400
+
+
+class ApiError(CloudflareError):
+    """The API refused the request."""
+
+
+class Unauthorized(ApiError):
+    """Authentication error"""
+
+    http_status = 401
+    default_hint = "Set CLOUDFLARE_API_TOKEN to a valid token."
+
+
+class AccountForbidden(ApiError):
+    """The given account is not valid or is not authorized to access this service"""
+
+    code = 7403
+    http_status = 403
+    default_hint = "Check CLOUDFLARE_ACCOUNT_ID, and that the token may use this account."
+
+
+class NotRouted(ApiError):
+    """No route for that URI"""
+
+    code = 7003
+    http_status = 404
+
+
+class MethodNotAllowed(ApiError):
+    """Method not available for that URI."""
+
+    code = 7001
+    http_status = 405
+
+
+class InvalidRequest(ApiError):
+    """The request's body or query is not what the endpoint takes."""
+
+    code = 7400
+
+
+class RequestTooLarge(ApiError):
+    """The request is larger than the API takes."""
+
+    code = 10413
+    http_status = 413
+
+
+class RequestTimeout(ApiError):
+    """The request's body did not arrive in time."""
+
+    code = 10408
+    http_status = 408
+
+
+class TooManyRequests(ApiError):
+    """Please wait and consider throttling your request speed"""
+
+    code = 971
+    http_status = 429
+    retryable = True
+
+
+class ApiUnavailable(ApiError):
+    """The API could not answer for now."""
+
+    code = 15000
+    http_status = 500
+    retryable = True
 
 
 class QueueError(CloudflareError):
@@ -222,6 +296,32 @@ class ConsumerNotFound(QueueError):
 
     code = 11005
     http_status = 404
+
+
+class InvalidQueueRequest(QueueError):
+    """invalid request body"""
+
+    code = 10026
+
+
+class InvalidMessageBody(QueueError):
+    """The messages are not in the form that the API takes."""
+
+    code = 10207
+
+
+class MalformedMessageBody(QueueError):
+    """The request's body is not JSON."""
+
+    code = 10208
+
+
+class HttpPullDisabled(QueueError):
+    """The queue has no http_pull consumer, so it cannot be pulled."""
+
+    code = 10026
+    http_status = 405
+    default_hint = "Add one: wrangler queues consumer http add QUEUE"
 
 
 class QueuePaused(QueueError):
