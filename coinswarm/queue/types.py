@@ -6,6 +6,7 @@ A body is opaque here: nothing in this package knows what a candle is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -169,6 +170,21 @@ class Queue(Protocol):
         """Ack, retry, dead-letter and release in one transaction. Stale leases are reported, not raised."""
         ...
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Sends, leases and settlements inside the block become durable together when it ends, or none of them does.
+
+        For speed: one commit instead of many, for example `settle` of a finished batch with the `lease` of the next. A
+        store that cannot group calls (REST) makes each durable by itself.
+        """
+        ...
+
+    def wait_hint_ms(self) -> int | None:
+        """Milliseconds until something can be delivered: 0 now, None when the queue is empty.
+
+        A message in flight counts with the end of its visibility timeout; a settlement may make it sooner.
+        """
+        ...
+
     def metrics(self) -> Metrics: ...
 
     def peek(self, limit: int = 10) -> list[Message]:
@@ -176,7 +192,7 @@ class Queue(Protocol):
         ...
 
     def purge(self) -> int:
-        """Delete all messages that wait or are delayed; how many."""
+        """Delete all messages that wait or are delayed, not those in flight; how many."""
         ...
 
 
