@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar
 
 import httpx
-import tenacity
 
 from coinswarm import __version__
 from coinswarm.clock import Clock
 from coinswarm.errors import QuotaExhausted, RateLimited, SourceError, SourceUnavailable, UsageError
 from coinswarm.transport.pacing import RateLimiter, RetryPolicy
 from coinswarm.transport.reply import Reply
+from coinswarm.transport.retrying import patiently
 
 T = TypeVar("T")
 
 BODY_BYTES: Final = 32_000_000
 """No page of candles comes near it; a body that grows beyond is not one."""
 OFFLINE_HINT: Final = "Check the network connection and proxy settings. Without a network: coinswarm demo"
-
-_log = logging.getLogger(__name__)
 
 
 def http_client() -> httpx.Client:
@@ -78,27 +75,9 @@ class Transport:
 
         Raises `SourceError`; `QuotaExhausted` in place of a wait beyond the policy's patience.
         """
-        begun = self._clock.monotonic()
-        policy = self._policy
-        retrying = tenacity.Retrying(
-            sleep=self._clock.sleep,
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, SourceError) and error.retryable),
-            wait=lambda state: policy.wait(_error(state), state.attempt_number, self._jitter()),
-            stop=lambda state: (
-                state.attempt_number >= policy.attempts
-                or self._clock.monotonic() - begun + state.upcoming_sleep > policy.deadline
-            ),
-            before_sleep=lambda state: _log.warning(
-                "%s; trying again in %.1f s (%d of %d)",
-                _error(state).message,
-                state.upcoming_sleep,
-                state.attempt_number,
-                policy.attempts,
-            ),
-            retry_error_callback=_give_up,
+        return patiently(
+            lambda: self._attempt(path, params, read), policy=self._policy, clock=self._clock, jitter=self._jitter
         )
-        result: T = retrying(lambda: self._attempt(path, params, read))
-        return result
 
     def _attempt(self, path: str, params: Mapping[str, str | int], read: Callable[[Reply], T]) -> T:
         self._limiter.acquire(self._cost)
@@ -201,15 +180,3 @@ def _presentable(text: str, secrets: tuple[str, ...]) -> str:
 def _reword(error: SourceError, message: str) -> None:
     error.message = message
     error.args = (message,)
-
-
-def _error(state: tenacity.RetryCallState) -> SourceError:
-    # tenacity asks its callbacks only after an attempt has failed, and `retry` lets nothing but source errors through.
-    return cast(SourceError, cast(tenacity.Future, state.outcome).exception())
-
-
-def _give_up(state: tenacity.RetryCallState) -> Any:
-    error = _error(state)
-    if state.attempt_number > 1:
-        _reword(error, f"{error.message} (tried {state.attempt_number} times)")
-    raise error

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 
 from coinswarm.clock import Clock
-from coinswarm.errors import RateLimited, SourceError
+from coinswarm.errors import CoinswarmError, RateLimited, TooManyRequests
 
 
 class RateLimiter:
@@ -55,9 +55,10 @@ class RetryPolicy:
     reply_seconds: float = 60.0
     """One reply from request to last byte, so that a body that trickles for ever is cut off."""
 
-    def wait(self, error: SourceError, attempt: int, jitter: float) -> float:
+    def wait(self, error: CoinswarmError, attempt: int, jitter: float) -> float:
         """Seconds before the next attempt; `jitter` is 0 to 1. Never less than the source asked for."""
         if isinstance(error, RateLimited) and error.retry_after is not None:
             return max(error.retry_after, self.first_wait) + jitter
-        first = self.first_wait_limited if isinstance(error, RateLimited) else self.first_wait
+        limited = isinstance(error, RateLimited | TooManyRequests)
+        first = self.first_wait_limited if limited else self.first_wait
         return min(self.longest_wait, first * 2.0 ** (attempt - 1)) * (1 + jitter / 4)

@@ -44,7 +44,7 @@ class Reply:
             value=value,
             is_json=is_json,
             as_of=None if date is None else date - _age(held),
-            retry_after=_retry_after(held.get("retry-after"), now if date is None else date),
+            retry_after=retry_after_seconds(held.get("retry-after"), now if date is None else date),
         )
 
     @property
@@ -112,7 +112,7 @@ def _age(headers: httpx.Headers) -> float:
     return float(kept[1])
 
 
-def _retry_after(text: str | None, now: float) -> float | None:
+def retry_after_seconds(text: str | None, now: float) -> float | None:
     """Seconds to wait by a Retry-After in seconds or as a date (RFC 9110 §10.2.3), None if it says neither."""
     if text is None:
         return None
