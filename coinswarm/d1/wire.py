@@ -1,0 +1,233 @@
+"""D1 over HTTP, both ways: the bodies of `/query` and `/raw` and what comes back.
+
+Values cross as in Cloudflare's API: text, numbers and null as JSON has them, a blob as an array of bytes. Numbers are
+JavaScript's there, so an integer beyond 2^53 arrives rounded (https://developers.cloudflare.com/d1/worker-api/return-object/)
+and a REAL that is whole is written without a fraction. The server sends that; the client refuses to send what would
+be rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from coinswarm import envelope
+from coinswarm.d1.types import Meta, QueryResult, SqlValue, Statement
+from coinswarm.envelope import Reply
+from coinswarm.errors import DatabaseUnavailable, InvalidRequest, SqlError
+
+EXACT: Final = 2**53
+"""Up to here a double holds every integer."""
+_PLAIN_BELOW: Final = 1e21
+"""From here on JavaScript writes a number with an exponent."""
+
+TRANSIENT: Final = (
+    "Network connection lost",
+    "storage caused object to be reset",
+    "reset because its code was updated",
+    "caused object to be reset",
+    "Cannot resolve D1 DB due to transient issue",
+    "client disconnected",
+    "D1 DB is overloaded",
+    "exceeded its memory limit and was reset",
+    "exceeded its CPU time limit and was reset",
+)
+"""Parts of the messages that pass. https://developers.cloudflare.com/d1/observability/debug-d1/ (read 2026-11-23)."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRequest:
+    """What `/query` or `/raw` was asked for. Without `batch` the one entry's text may hold several statements."""
+
+    statements: tuple[Statement, ...]
+    batch: bool
+
+
+def encode_request(statements: Sequence[Statement]) -> bytes:
+    """The body for `/query` or `/raw`: one statement alone, several as a batch (one transaction).
+
+    Raises `InvalidRequest` for a number that JSON or a double cannot hold exactly.
+    """
+    entries = [
+        {"sql": s.sql, "params": [_json_param(p) for p in s.params]} if s.params else {"sql": s.sql} for s in statements
+    ]
+    return msgspec.json.encode(entries[0] if len(entries) == 1 else {"batch": entries})
+
+
+def _json_param(value: SqlValue) -> Any:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return list(value)
+    if isinstance(value, float) and value - value != 0:
+        raise InvalidRequest(f"the parameter {value} has no form in JSON")
+    if isinstance(value, int) and abs(value) > EXACT and int(float(value)) != value:
+        raise InvalidRequest(f"the parameter {value} is beyond 2^53, where D1's numbers are not exact; send it as text")
+    return value
+
+
+def decode_request(body: bytes) -> QueryRequest:
+    """A body of `/query` or `/raw`, as Cloudflare takes it. Raises `InvalidRequest`.
+
+    Parameters may be text, numbers, null, booleans (bound as 1 and 0) and arrays of bytes.
+    """
+    document = decode_object(body)
+    entries = document.get("batch")
+    if entries is None:
+        return QueryRequest((_statement(document, "sql", "params"),), batch=False)
+    if not isinstance(entries, list) or not entries:
+        raise InvalidRequest("Invalid property: batch => Expected a list with at least one query")
+    return QueryRequest(
+        tuple(_statement(entry, f"batch.{i}.sql", f"batch.{i}.params") for i, entry in enumerate(entries)), batch=True
+    )
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """A request's body that has to be a JSON object; an empty one is `{}`. Raises `InvalidRequest`."""
+    if not body.strip():
+        return {}
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The request's body is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise InvalidRequest("The request's body has to be a JSON object")
+    return document
+
+
+def _statement(entry: object, sql_name: str, params_name: str) -> Statement:
+    if not isinstance(entry, dict) or entry.get("sql") is None:
+        raise InvalidRequest(f"Invalid property: {sql_name} => Required")
+    sql, params = entry["sql"], entry.get("params")
+    if not isinstance(sql, str):
+        raise InvalidRequest(f"Invalid property: {sql_name} => Expected string, received {_kind(sql)}")
+    if params is None:
+        return Statement(sql)
+    if not isinstance(params, list):
+        raise InvalidRequest(f"Invalid property: {params_name} => Expected array, received {_kind(params)}")
+    return Statement(sql, tuple(_sql_value(p, f"{params_name}.{i}") for i, p in enumerate(params)))
+
+
+def _sql_value(value: object, name: str) -> SqlValue:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        return value if abs(value) <= EXACT else _double(value, name)
+    if value is None or isinstance(value, str | float):
+        return value
+    if isinstance(value, list):
+        try:
+            return bytes(value)
+        except (ValueError, TypeError):
+            raise InvalidRequest(f"Invalid property: {name} => An array has to hold bytes, 0 to 255") from None
+    raise InvalidRequest(f"Invalid property: {name} => Expected a string, number, null or array of bytes")
+
+
+def _double(value: int, name: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidRequest(f"Invalid property: {name} => The number is out of range") from None
+
+
+def _kind(value: object) -> str:
+    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "number", float: "number"}
+    return names.get(type(value), "null")
+
+
+def encode_results(results: Sequence[QueryResult], *, raw: bool) -> list[dict[str, Any]]:
+    """The `result` of `/query` (rows as objects) or `/raw` (columns and rows), one element per statement."""
+    return [{"results": _raw(r) if raw else _objects(r), "success": True, "meta": encode_meta(r.meta)} for r in results]
+
+
+def _objects(result: QueryResult) -> list[dict[str, Any]]:
+    columns = result.columns
+    return [dict(zip(columns, _row(row), strict=True)) for row in result.rows]
+
+
+def _raw(result: QueryResult) -> dict[str, Any]:
+    return {"columns": list(result.columns), "rows": [_row(row) for row in result.rows]}
+
+
+def _row(row: Sequence[SqlValue]) -> list[Any]:
+    return [_JSON[kind](value) if (kind := type(value)) in _JSON else value for value in row]
+
+
+def _json_int(value: int) -> int:
+    return value if -EXACT <= value <= EXACT else _shortest(float(value))
+
+
+def _json_float(value: float) -> float | int:
+    if not value.is_integer() or not -_PLAIN_BELOW < value < _PLAIN_BELOW:
+        return value
+    return int(value) if -EXACT <= value <= EXACT else _shortest(value)
+
+
+def _shortest(value: float) -> int:
+    """A whole double in the digits that JavaScript writes: the shortest that give it back, then zeros."""
+    return int(Decimal(repr(value)))
+
+
+_JSON: Final[Mapping[type, Any]] = {int: _json_int, float: _json_float, bytes: list}
+
+
+def encode_meta(meta: Meta) -> dict[str, Any]:
+    """`meta` as production has it; there is one copy and one attempt here, and no region to name."""
+    return {
+        **meta.as_json(),
+        "served_by": meta.served_by or "coinswarm",
+        "served_by_primary": True,
+        "timings": {"sql_duration_ms": meta.duration},
+        "total_attempts": 1,
+    }
+
+
+def decode_reply(body: bytes, http_status: int) -> Reply:
+    """`envelope.decode`, with D1's messages that pass told apart from those about the statement.
+
+    Raises `DatabaseUnavailable` (retryable), `SqlError` or what the envelope's code says.
+    """
+    try:
+        return envelope.decode(body, http_status)
+    except SqlError as error:
+        if not any(part in error.message for part in TRANSIENT):
+            raise
+        unavailable = DatabaseUnavailable(error.message)
+        unavailable.code, unavailable.http_status = error.code, http_status
+        raise unavailable from None
+
+
+def decode_results(result: Any) -> list[QueryResult]:
+    """The results that `/raw` or `/query` sent, one per statement; arrays of bytes become `bytes`.
+
+    A statement that failed inside a successful envelope raises `SqlError`; another shape than Cloudflare's too.
+    """
+    if not isinstance(result, list):
+        raise SqlError("the reply does not hold a list of results")
+    return [_result(item) for item in result]
+
+
+def _result(item: object) -> QueryResult:
+    if not isinstance(item, dict):
+        raise SqlError("the reply holds something that is not a result")
+    if item.get("success") is False:
+        raise SqlError(str(item.get("error") or "a statement failed"))
+    found, meta = item.get("results") or [], decode_meta(item.get("meta"))
+    if isinstance(found, dict):
+        return QueryResult(tuple(found.get("columns") or ()), [_values(row) for row in found.get("rows") or ()], meta)
+    columns = tuple(found[0]) if found else ()
+    return QueryResult(columns, [_values(row[name] for name in columns) for row in found], meta)
+
+
+def _values(row: Any) -> tuple[SqlValue, ...]:
+    return tuple(bytes(value) if type(value) is list else value for value in row)
+
+
+def decode_meta(found: object) -> Meta:
+    """What of a reply's `meta` we keep; fields that are missing keep their defaults."""
+    if not isinstance(found, dict):
+        return Meta()
+    known = {name: found[name] for name in Meta.__slots__ if found.get(name) is not None}
+    return Meta(**known)
