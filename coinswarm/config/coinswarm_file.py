@@ -1,0 +1,67 @@
+"""coinswarm.toml: what wrangler has no key for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from coinswarm.config.diagnostics import Diagnostics
+from coinswarm.config.masking import shown
+from coinswarm.config.read import label, read_table
+from coinswarm.config.stack import SOURCES, FetchDefaults
+from coinswarm.errors import UsageError
+
+FILE_NAME: Final = "coinswarm.toml"
+FETCH_KEYS: Final = ("pair", "source", "timeframe", "limit")
+
+
+def read_coinswarm_file(folders: list[Path], cwd: Path, diagnostics: Diagnostics) -> FetchDefaults:
+    """The first coinswarm.toml beside a wrangler file; a second one is warned about and ignored."""
+    paths = [folder / FILE_NAME for folder in folders if (folder / FILE_NAME).exists()]
+    if not paths:
+        return FetchDefaults()
+    where = label(paths[0], cwd)
+    for path in paths[1:]:
+        diagnostics.warn(label(path, cwd), f"is ignored: {where} is read")
+    table = read_table(paths[0], where, diagnostics)
+    if table is None:
+        return FetchDefaults()
+    diagnostics.unexpected(where, "top-level", table, ("fetch",))
+    fetch = table.get("fetch", {})
+    if not isinstance(fetch, dict):
+        diagnostics.fault(where, f'The field "fetch" should be an object but got {shown(fetch)}.')
+        return FetchDefaults()
+    diagnostics.unexpected(where, "fetch", fetch, FETCH_KEYS)
+    return FetchDefaults(**{k: v for k, v in fetch.items() if k in FETCH_KEYS and _is_sound(k, v, where, diagnostics)})
+
+
+def _is_sound(key: str, value: Any, where: str, diagnostics: Diagnostics) -> bool:
+    problem = _limit_problem(value) if key == "limit" else _word_problem(key, value)
+    if problem:
+        diagnostics.fault(where, f"fetch.{key} {problem}, got {shown(value)}")
+    return problem is None
+
+
+def _limit_problem(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        return "must be a whole number above 0"
+    return None
+
+
+def _word_problem(key: str, value: object) -> str | None:
+    from coinswarm.candles import Pair, Timeframe
+
+    if not isinstance(value, str):
+        return "must be a string"
+    if key == "source":
+        return None if value in SOURCES else f"must be one of {', '.join(SOURCES)}"
+    try:
+        if key == "pair":
+            Pair.parse(value)
+        else:
+            Timeframe.parse(value)
+    except UsageError:
+        if key == "pair":
+            return "must be a pair such as BTC-USDC"
+        return f"must be one of {', '.join(timeframe.value for timeframe in Timeframe)}"
+    return None
