@@ -1,0 +1,126 @@
+"""Coinbase Exchange: any window of up to 300 candles, newest first, without rows for times without trades.
+
+https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-candles
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from coinswarm.candles import Candle, Pair, Timeframe
+from coinswarm.errors import SourceUnavailable, UnknownPair
+from coinswarm.fetchers.base import Page, PageRequest
+from coinswarm.fetchers.wire import RateLimit, Rows, Site, collect, number, offered
+
+if TYPE_CHECKING:
+    from coinswarm.transport import Reply, Transport
+
+COINBASE: Final = Site(
+    "coinbase",
+    "https://api.exchange.coinbase.com",
+    RateLimit(10.0, 15.0, "https://docs.cdp.coinbase.com/exchange/rest-api/rate-limits"),
+)
+
+TIMEFRAMES: Final = {
+    timeframe: timeframe.seconds
+    for timeframe in (Timeframe.M1, Timeframe.M5, Timeframe.M15, Timeframe.H1, Timeframe.H6, Timeframe.D1)
+}
+PAGE_ROWS: Final = 300
+"""The window may span 300 intervals; both its ends count, so 300 rows span 299."""
+EARLIEST: Final = 1_420_070_400
+"""2015-01-01: the exchange opened that month, and its oldest candles are of July."""
+SHARED_BOOK: Final = "Coinbase trades USDC and USD pairs in one order book: this series repeats the one in USD."
+
+
+class Coinbase:
+    """Candles back to the first trade. Volumes are of the base; Coinbase does not send those of the quote."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    @property
+    def source(self) -> str:
+        return COINBASE.source
+
+    @property
+    def timeframes(self) -> Sequence[Timeframe]:
+        return tuple(TIMEFRAMES)
+
+    def page_limit(self, timeframe: Timeframe) -> int:
+        offered(self.source, timeframe, TIMEFRAMES)
+        return PAGE_ROWS
+
+    def page(self, request: PageRequest) -> Page:
+        """The window of `limit` buckets that ends at `to_ts`.
+
+        An empty window proves nothing, for times without trades have no rows. So the days before it are looked through,
+        300 at a time, for the last one with trades; when there is none back to 2015 the series is exhausted.
+        """
+        step = offered(self.source, request.timeframe, TIMEFRAMES)
+        newest = request.timeframe.floor(request.to_ts)
+        start = newest - (min(request.limit, PAGE_ROWS) - 1) * step
+        rows, as_of = self._window(request.pair, request.timeframe, start, newest)
+        page = Page(
+            rows.candles,
+            covers_from=start,
+            as_of=as_of,
+            note=SHARED_BOOK if request.pair.quote == "USDC" else None,
+            malformed=rows.malformed,
+        )
+        if not rows.candles and not rows.malformed:
+            self._look_back(request.pair, start - step, page)
+        return page
+
+    def _look_back(self, pair: Pair, before: int, page: Page) -> None:
+        """Let an empty page speak for all days without trades up to `before`, or say that there never were any."""
+        day = Timeframe.D1
+        until = day.floor(before)
+        while until >= EARLIEST:
+            since = until - (PAGE_ROWS - 1) * day.seconds
+            rows, _ = self._window(pair, day, since, until)
+            page.requests += 1
+            traded = [candle.timestamp for candle in rows.candles if candle.timestamp <= until]
+            if traded:
+                page.covers_from = min(page.covers_from, traded[-1] + day.seconds)
+                return
+            until = since - day.seconds
+        page.exhausted = True
+
+    def _window(self, pair: Pair, timeframe: Timeframe, start: int, end: int) -> tuple[Rows, float | None]:
+        # Without either bound the other is ignored too, and the newest page comes instead.
+        window: dict[str, str | int] = {"granularity": timeframe.seconds, "start": _iso(start), "end": _iso(end)}
+
+        def read(reply: Reply) -> tuple[Rows, float | None]:
+            check(pair, reply)
+            return parse(pair, timeframe, reply.value), reply.as_of
+
+        return self._transport.get(f"/products/{pair.symbol}/candles", window, read)
+
+
+def parse(pair: Pair, timeframe: Timeframe, value: object) -> Rows:
+    """Candles of a candles body: rows of time, *low*, high, *open*, close, volume, newest first.
+
+    Raises `SourceUnavailable` for a body of another shape.
+    """
+    if not isinstance(value, list):
+        raise SourceUnavailable(COINBASE.source, "sent no list of candles")
+    symbol, word = pair.symbol, timeframe.value
+
+    def read(row: list[object], opened: int) -> Candle:
+        low, high, first, last = number(row[1]), number(row[2]), number(row[3]), number(row[4])
+        return Candle(symbol, opened, word, first, high, low, last, number(row[5]), None, COINBASE.source)
+
+    return collect(value, lambda row: row[0], read)
+
+
+def check(pair: Pair, reply: Reply) -> None:
+    """Raise what Coinbase means by this reply, unless it holds candles."""
+    if reply.status == 404 and reply.is_json:
+        raise UnknownPair(COINBASE.source, f"does not list {pair.symbol} ({reply.said})")
+    reply.require_json(COINBASE.source)
+
+
+def _iso(timestamp: int) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
