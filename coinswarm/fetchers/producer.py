@@ -133,8 +133,9 @@ class _Run:
         sifted = sift(page, window, self.report.skipped)
         self.kept += sifted.candles
         self.sparse = len(sifted.candles) < wanted
-        if page.note:
-            self.report.note(page.note)
+        for text in (page.note, page.remark):
+            if text:
+                self.report.note(text)
         self._move(page, cursor, more_below=sifted.before_since > 0)
 
     def _how_many(self, cursor: int) -> int:
@@ -174,12 +175,17 @@ class _Run:
 
     def _explain_the_limit(self, page: Page) -> None:
         """Say so when a time was asked for that lies before all the source keeps."""
-        if not page.candles:
-            return
-        oldest = page.candles[0].timestamp
+        oldest = page.candles[0].timestamp if page.candles else self.kept[-1].timestamp if self.kept else self.edge
         since, to_ts = self.request.since, self.request.to_ts
-        if (since is not None and self._on_grid(oldest - 1) >= since) or (to_ts is not None and to_ts < oldest):
-            self.report.incomplete = f"{(page.note or '').rstrip('.')}; nothing before {iso(oldest)} can be had"
+        if oldest is None:
+            missed = since is not None or to_ts is not None
+        else:
+            missed = (since is not None and self._on_grid(oldest - 1) >= since) or (
+                to_ts is not None and to_ts < oldest
+            )
+        if missed:
+            before = "so old" if oldest is None else f"before {iso(oldest)}"
+            self.report.incomplete = f"{(page.note or '').rstrip('.')}; nothing {before} can be had"
 
     def _queue_page(self) -> None:
         """Queue up to a page of what is kept, oldest first; what is more stays kept."""
