@@ -22,7 +22,7 @@
     │   └── StorageTooNew
     └── CloudflareError                has Cloudflare's error `code` and `http_status`
         ├── ApiError                   the API refused the request before a queue or a database saw it
-        │   ├── Unauthorized · AccountForbidden · NotRouted · MethodNotAllowed
+        │   ├── Unauthorized · AccountForbidden · HostRefused · NotRouted · MethodNotAllowed
         │   ├── InvalidRequest · RequestTooLarge · RequestTimeout
         │   └── TooManyRequests (retryable) · ApiUnavailable (retryable)
         ├── QueueError
@@ -196,6 +196,14 @@ class AccountForbidden(ApiError):
     code = 7403
     http_status = 403
     default_hint = "Check CLOUDFLARE_ACCOUNT_ID, and that the token may use this account."
+
+
+class HostRefused(ApiError):
+    """The server does not answer for this host."""
+
+    code = 10403
+    http_status = 403
+    default_hint = "Use the address that `coinswarm serve` prints."
 
 
 class NotRouted(ApiError):
