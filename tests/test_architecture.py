@@ -24,6 +24,8 @@ FLOORS = {
     "coinswarm.payload": 2,
     "coinswarm.config": 2,
     "coinswarm.transport": 2,
+    "coinswarm.envelope": 1,
+    "coinswarm.cloudflare": 2,
     "coinswarm.fetchers.base": 2,
     "coinswarm.fetchers": 3,
     "coinswarm.queue": 3,
