@@ -53,7 +53,7 @@ class Page:
     """Unix seconds for which the reply speaks, by the source's own clock (HTTP `Date` less the reply's age in caches):
     guards against a local clock ahead and against a cached page, whose last candle was still running."""
     note: str | None = None
-    """Why older history cannot be had, in words for the report. Whoever asked for a time before it got less than that."""
+    """Why older history cannot be had, in words for the report: who asked for an older time did not get it."""
     remark: str | None = None
     """Anything else the report should say of the series; nothing is missing because of it."""
     malformed: Sequence[str] = ()
