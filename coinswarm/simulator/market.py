@@ -106,3 +106,33 @@ def aggregate(candles: Iterable[MarketCandle], seconds: int, *, anchor: int = EP
             so_far.trades + candle.trades,
         )
     return whole
+
+
+def newest(
+    market: Market, pair: Pair, seconds: int, until: int, limit: int, *, anchor: int = EPOCH
+) -> list[MarketCandle]:
+    """The newest `limit` buckets that opened at or before `until`, ascending."""
+    last = floor(until, seconds, anchor)
+    listed = floor(market.listed_at(pair), seconds, anchor)
+    found: list[MarketCandle] = []
+    span = limit
+    while len(found) < limit and last >= listed:
+        first = last - (span - 1) * seconds
+        found[:0] = buckets(market, pair, seconds, max(first, listed), last, anchor=anchor)
+        last = first - seconds
+        span *= 2  # a long halt is crossed in few steps
+    return found[-limit:]
+
+
+def oldest(
+    market: Market, pair: Pair, seconds: int, since: int, until: int, limit: int, *, anchor: int = EPOCH
+) -> list[MarketCandle]:
+    """The first `limit` buckets that opened from `since` to `until`, ascending."""
+    first = ceil(max(since, floor(market.listed_at(pair), seconds, anchor)), seconds, anchor)
+    found: list[MarketCandle] = []
+    span = limit
+    while len(found) < limit and first <= until:
+        found += buckets(market, pair, seconds, first, min(until, first + (span - 1) * seconds), anchor=anchor)
+        first += span * seconds
+        span *= 2
+    return found[:limit]
