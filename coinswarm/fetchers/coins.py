@@ -54,8 +54,8 @@ COIN_IDS: Final = {
 # fmt: off
 QUOTES: Final = frozenset({
     "USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "CNY", "HKD", "INR", "KRW", "SGD", "NZD", "SEK", "NOK", "DKK",
-    "PLN", "CZK", "HUF", "TRY", "BRL", "MXN", "ZAR", "THB", "IDR", "MYR", "PHP", "TWD", "VND", "ILS", "AED", "SAR", "UAH",
-    "BTC", "ETH", "LTC", "BCH", "BNB", "XRP", "XLM", "LINK", "DOT", "SOL",
+    "PLN", "CZK", "HUF", "TRY", "BRL", "MXN", "ZAR", "THB", "IDR", "MYR", "PHP", "TWD", "VND", "ILS", "AED", "SAR",
+    "UAH", "BTC", "ETH", "LTC", "BCH", "BNB", "XRP", "XLM", "LINK", "DOT", "SOL",
 })
 # fmt: on
 """Currencies it prices in. Dollar coins are not among them, and a dollar price is not a price in USDC."""

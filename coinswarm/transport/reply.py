@@ -6,6 +6,7 @@ import email.utils
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, Self
 
 import httpx
@@ -96,7 +97,8 @@ class Reply:
 def _http_date(text: str | None) -> float | None:
     """Unix seconds of an HTTP date (RFC 9110 §5.6.7), None if it is none."""
     try:
-        return email.utils.parsedate_to_datetime(text or "").timestamp()
+        date = email.utils.parsedate_to_datetime(text or "")
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 
