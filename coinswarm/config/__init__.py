@@ -45,8 +45,8 @@ __all__ = [
 WRANGLER_FILES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
 """The order in which wrangler looks for its file."""
 STATE_DIR = Path(".wrangler") / "state"
-TEMPLATE = Path(__file__).parent.parent / "templates" / "wrangler.toml"
-"""What `init` writes; the built-in stack is this very file."""
+TEMPLATES = Path(__file__).parent.parent / "templates"
+"""What `init` writes; the built-in stack is the very wrangler.toml that lies there."""
 
 
 def load(
@@ -113,7 +113,7 @@ def _paths(files: Iterable[Path | str], cwd: Path, diagnostics: Diagnostics) -> 
 
 def _workers(paths: list[Path], cwd: Path, env_name: str | None, diagnostics: Diagnostics) -> list[WranglerFile]:
     if not paths:
-        table = read_table(TEMPLATE, BUILT_IN, diagnostics)
+        table = read_table(TEMPLATES / "wrangler.toml", BUILT_IN, diagnostics)
         return [interpret(table or {}, None, BUILT_IN, env_name, diagnostics)]
     workers = []
     for path in paths:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -35,7 +34,7 @@ class Secret:
         return format(MASK, specification)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
+        return isinstance(other, Secret) and self._text == other._text
 
     def __hash__(self) -> int:
         return hash((Secret, self._text))
@@ -113,9 +112,8 @@ _PLACEHOLDER = re.compile(
       | (^|[^a-z])your[_\- ]
       | (^|[^a-z])(replace|change)[_\- ]?(me|this|with)([^a-z]|$)
       | (^|[^a-z])placeholder([^a-z]|$)
-      | (^|[^a-z])(to[_\- ]?do|fixme|tbd)$
-      | (^|[_\- ])(goes[_\- ])?here$
-      | ^(insert|paste|enter|add)[_\- ]
+      | ^(?-i:TODO|FIXME|TBD)\b
+      | [_\- ]here$
       | (^|[^a-z])x{4,}([^a-z]|$)""",
     re.IGNORECASE | re.VERBOSE,
 )
