@@ -12,13 +12,15 @@ from typing import Any, Final
 
 from coinswarm.candles import Pair, Timeframe
 from coinswarm.simulator.exchange import Ask, Endpoint, Exchange, Refused, Reply, whole_number
-from coinswarm.simulator.market import EPOCH, MONDAY, VOLUME_DECIMALS, MarketCandle
+from coinswarm.simulator.market import EPOCH, MONDAY, MarketCandle
 
 _INTERVALS: Final = {timeframe.value: timeframe.seconds for timeframe in Timeframe}
 _LEGAL_SYMBOL: Final = re.compile(r"[A-Z0-9\-_.]{1,20}")
 _WEIGHT_LIMIT: Final = {"binance": 6_000, "binanceus": 1_200}
 _KLINES_WEIGHT: Final = {"binance": 2, "binanceus": 1}
 _ROWS: Final = 1_000
+_TAKERS: Final = 0.48
+"""The share of the volume that takers bought."""
 
 
 def klines(ask: Ask) -> Reply:
@@ -39,26 +41,27 @@ def klines(ask: Ask) -> Reply:
     else:
         candles = ask.oldest(pair, seconds, start, until, limit, anchor=anchor)
     unit = 1_000_000 if ask.headers.get("x-mbx-time-unit", "").upper() == "MICROSECOND" else 1_000
-    rows = [_row(ask, c, seconds, unit) for c in ask.delivered(candles, pair, seconds, anchor=anchor)]
+    unit = ask.stamp(1, unit)
+    rows = [_row(candle, seconds, unit) for candle in ask.delivered(candles, pair, seconds, anchor=anchor)]
     return _weighed(ask, Reply(rows))
 
 
-def _row(ask: Ask, candle: MarketCandle, seconds: int, unit: int) -> list[Any]:
+def _row(candle: MarketCandle, seconds: int, unit: int) -> tuple[Any, ...]:
     opened, open_price, high, low, close, volume, quote_volume, trades = candle
-    return [
-        ask.stamp(opened, unit),
+    return (
+        opened * unit,
         f"{open_price:.8f}",
         f"{high:.8f}",
         f"{low:.8f}",
         f"{close:.8f}",
         f"{volume:.8f}",
-        ask.stamp(opened + seconds, unit) - 1,
+        (opened + seconds) * unit - 1,
         f"{quote_volume:.8f}",
         trades,
-        f"{round(volume * 0.48, VOLUME_DECIMALS):.8f}",
-        f"{round(quote_volume * 0.48, VOLUME_DECIMALS):.8f}",
+        f"{volume * _TAKERS:.8f}",
+        f"{quote_volume * _TAKERS:.8f}",
         "0",
-    ]
+    )
 
 
 def server_time(ask: Ask) -> Reply:
