@@ -142,7 +142,7 @@ def consumer_request(settings: ConsumerSettings) -> dict[str, Any]:
 def decode_consumer(body: bytes) -> ConsumerSettings:
     """The body that adds or replaces a consumer. What it does not name has Cloudflare's default.
 
-    Raises `InvalidQueueRequest` without a known type, `InvalidConsumerSettings` for wrong types; the store checks ranges.
+    Raises `InvalidQueueRequest` without a type, `InvalidConsumerSettings` for wrong types (the store checks ranges).
     """
     document = decode_object(body)
     kind, script = document.get("type"), document.get("script_name") or document.get("script")

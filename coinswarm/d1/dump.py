@@ -1,0 +1,139 @@
+"""A database as SQL text, in the form of `wrangler d1 export`, a statement at a time.
+
+The form follows Cloudflare's dump (https://github.com/cloudflare/workers-sdk, miniflare's `dumpSql`), with what that
+loses mended, so that every value comes back as it was: text that holds a backslash-n beside a line break, NUL
+characters, text that is not UTF-8, infinities, whole REALs, integers beyond 2^53, triggers on views.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from coinswarm.errors import SqlError
+
+VIRTUAL: Final = "D1 Export error: cannot export databases with Virtual Tables (fts5)"
+_QUOTED_TABLE: Final = re.compile(r"CREATE TABLE (?=['\"])")
+_ORDER: Final = {"index": 0, "trigger": 1, "view": 2}
+
+
+def dump(
+    connection: sqlite3.Connection, *, tables: Collection[str] = (), schema: bool = True, data: bool = True
+) -> Iterator[str]:
+    """The statements, each with its semicolon; `tables` names those that are wanted, none means all.
+
+    The caller holds the connection for this alone, in a transaction that keeps the state it reads.
+    Raises `SqlError` for virtual tables, as Cloudflare does.
+    """
+    connection.text_factory = _text
+    wanted = connection.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql NOT NULL "
+        "ORDER BY tbl_name = 'sqlite_sequence', rowid"
+    ).fetchall()
+    if any(sql.upper().startswith("CREATE VIRTUAL TABLE") for _, sql in wanted):
+        raise SqlError(VIRTUAL)
+    yield "PRAGMA defer_foreign_keys=TRUE;"
+    for table, sql in wanted:
+        if (tables and table not in tables) or not _exported(table):
+            continue
+        if schema:
+            yield _creation(table, sql)
+        if data:
+            yield from _rows(connection, table)
+    if schema:
+        yield from _rest(connection, tables)
+
+
+def _exported(table: str) -> bool:
+    internal = table.startswith(("_cf_", "sqlite_"))
+    return not internal or table == "sqlite_sequence" or table.startswith("sqlite_stat")
+
+
+def _creation(table: str, sql: str) -> str:
+    if table == "sqlite_sequence":
+        return "DELETE FROM sqlite_sequence;"
+    if table.startswith("sqlite_stat"):
+        return "ANALYZE sqlite_schema;"
+    return _QUOTED_TABLE.sub("CREATE TABLE IF NOT EXISTS ", sql, count=1) + ";"
+
+
+def _rows(connection: sqlite3.Connection, table: str) -> Iterator[str]:
+    """`PRAGMA table_info` leaves out generated columns, which nobody may insert."""
+    columns = [quoted(row[1]) for row in connection.execute(f"PRAGMA table_info({quoted(table)})")]
+    if not columns:
+        return
+    listed = ",".join(columns)
+    start = f"INSERT INTO {quoted(table)} ({listed}) VALUES("
+    for row in connection.execute(f"SELECT {listed} FROM {quoted(table)}"):
+        yield start + ",".join([_LITERALS[type(value)](value) for value in row]) + ");"
+
+
+def _rest(connection: sqlite3.Connection, tables: Collection[str]) -> Iterator[str]:
+    """Indexes, triggers and views; a trigger on a view after all views, which it needs."""
+    found = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql NOT NULL AND type <> 'table' ORDER BY rowid"
+    ).fetchall()
+    views = {name for kind, name, _, _ in found if kind == "view"}
+
+    def place(entry: tuple[str, str, str, str]) -> int:
+        kind, _, table, _ = entry
+        return len(_ORDER) if kind == "trigger" and table in views else _ORDER[kind]
+
+    for _, _, table, sql in sorted(found, key=place):
+        if _exported(table) and (not tables or table in tables):
+            yield f"{sql};"
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class _Bytes(bytes):
+    """A TEXT value that is not UTF-8."""
+
+
+def _text(raw: bytes) -> str | _Bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return _Bytes(raw)
+
+
+def _string(value: str) -> str:
+    if "\0" in value:
+        return _raw_text(value.encode())
+    literal = "'" + value.replace("'", "''") + "'"
+    for character, name, code in (("\r", r"\r", 13), ("\n", r"\n", 10)):
+        if character in value:
+            stand_in = next(s for s in _stand_ins(name) if s not in value)
+            literal = f"replace({literal.replace(character, stand_in)},'{stand_in}',char({code}))"
+    return literal
+
+
+def _stand_ins(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"({name}{number})" for number in itertools.count())
+
+
+def _raw_text(value: bytes) -> str:
+    return f"CAST(X'{value.hex()}' AS TEXT)"
+
+
+def _real(value: float) -> str:
+    if value - value != 0:
+        return "9e999" if value > 0 else "-9e999"
+    return repr(value)
+
+
+_LITERALS: Final[dict[type, Callable[..., str]]] = {
+    type(None): lambda _: "NULL",
+    int: str,
+    float: _real,
+    str: _string,
+    bytes: lambda value: f"X'{value.hex()}'",
+    _Bytes: _raw_text,
+}

@@ -1,0 +1,182 @@
+"""Time Travel on this machine: points of a database in the past, kept cheaply, named by bookmarks.
+
+A point is a whole copy in pieces of 64 KB; a piece that another point has too is stored once, compressed. So a point of
+a database that only grows costs what was added. Points of the last day are all kept, of older days the last one, for
+30 days (https://developers.cloudflare.com/d1/reference/time-travel/). Unlike Cloudflare's, which can return to any
+moment, these are the moments at which the server took one; docs/server.md says which.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from coinswarm.clock import Clock
+from coinswarm.errors import InvalidRequest
+from coinswarm.storage import connect, transaction, translated
+
+WINDOW_DAYS: Final = 30
+PIECE_BYTES: Final = 65_536
+_DAY_MS: Final = 86_400_000
+_BOOKMARK: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}")
+_HASH_BYTES: Final = 16
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS points (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    bookmark TEXT NOT NULL,
+    taken_ms INTEGER NOT NULL,
+    pieces BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS pieces (hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A state that can be restored."""
+
+    number: int
+    bookmark: str
+    """In Cloudflare's form: in the order of the text lies the order of time."""
+    taken_ms: int
+
+
+class Snapshots:
+    """The points of all databases, one file a database in `directory`. May be used from several threads."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._lock = threading.RLock()
+
+    def take(self, database_id: str, path: Path) -> Point:
+        """A point of the database in `path` as it is now; the last one again if nothing changed since."""
+        with self._lock, self._file(database_id) as connection, self._copy(path) as copy:
+            with transaction(connection):
+                last = connection.execute("SELECT number, bookmark, taken_ms, pieces FROM points ORDER BY number DESC")
+                before = last.fetchone()
+                pieces = b"".join(_store(connection, piece) for piece in _pieces(copy))
+                if before is not None and before[3] == pieces:
+                    return Point(*before[:3])
+                point = self._record(connection, pieces)
+                _prune(connection, point.taken_ms)
+            return point
+
+    def _record(self, connection: sqlite3.Connection, pieces: bytes) -> Point:
+        now = self._clock.now_ms()
+        known = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'points'").fetchone()
+        number = (known[0] if known else 0) + 1
+        digest = hashlib.blake2b(pieces, digest_size=_HASH_BYTES).hexdigest()
+        bookmark = f"{number:08x}-{len(pieces) // _HASH_BYTES:08x}-{now // 1000:08x}-{digest}"
+        connection.execute("INSERT INTO points VALUES (?, ?, ?, ?)", (number, bookmark, now, pieces))
+        return Point(number, bookmark, now)
+
+    def named(self, database_id: str, bookmark: str) -> Point:
+        """The point of that bookmark. Raises `InvalidRequest`."""
+        if not _BOOKMARK.fullmatch(bookmark):
+            raise InvalidRequest(f"Invalid property: bookmark => {bookmark!r} is not a bookmark")
+        with self._lock, self._file(database_id) as connection:
+            row = connection.execute(
+                "SELECT number, bookmark, taken_ms FROM points WHERE bookmark = ?", (bookmark,)
+            ).fetchone()
+        if row is None:
+            raise InvalidRequest(f"There is no restore point {bookmark}; they are kept for {WINDOW_DAYS} days")
+        return Point(*row)
+
+    def at(self, database_id: str, moment_ms: int) -> Point:
+        """The last point that was taken by then. Raises `InvalidRequest`."""
+        with self._lock, self._file(database_id) as connection:
+            row = connection.execute(
+                "SELECT number, bookmark, taken_ms FROM points WHERE taken_ms <= ? ORDER BY number DESC", (moment_ms,)
+            ).fetchone()
+        if row is None:
+            raise InvalidRequest("There is no restore point at or before that time")
+        return Point(*row)
+
+    def restore(self, database_id: str, path: Path, point: Point) -> None:
+        """Put the database in `path` back to `point`, in one transaction of SQLite's."""
+        with self._lock, tempfile.TemporaryDirectory(dir=self._directory, prefix=".restore-") as folder:
+            copy = Path(folder) / "copy.sqlite"
+            with self._file(database_id) as connection, copy.open("wb") as target:
+                _rebuild(connection, point, target.write)
+            with (
+                closing(connect(copy)) as source,
+                closing(connect(path)) as database,
+                translated(path),
+            ):
+                source.backup(database)
+
+    def forget(self, database_id: str) -> None:
+        """Delete the points of a database that is gone."""
+        with self._lock:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self._path(database_id)}{suffix}").unlink(missing_ok=True)
+
+    def _path(self, database_id: str) -> Path:
+        return self._directory / f"{database_id}.sqlite"
+
+    @contextmanager
+    def _file(self, database_id: str) -> Iterator[sqlite3.Connection]:
+        path = self._path(database_id)
+        with closing(connect(path)) as connection, translated(path):
+            connection.executescript(_SCHEMA)
+            yield connection
+
+    @contextmanager
+    def _copy(self, path: Path) -> Iterator[Path]:
+        """A consistent copy of a database that others may be writing to. SQLite makes it: nobody else opens the file."""
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix=".point-") as folder:
+            copy = Path(folder) / "copy.sqlite"
+            with closing(connect(path)) as source, closing(connect(copy)) as target, translated(path):
+                target.execute("PRAGMA journal_mode=OFF")
+                target.execute("PRAGMA synchronous=OFF")
+                source.backup(target)
+            yield copy
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+def _store(connection: sqlite3.Connection, piece: bytes) -> bytes:
+    """Keep a piece, once, and return its hash."""
+    name = hashlib.blake2b(piece, digest_size=_HASH_BYTES).digest()
+    if connection.execute("SELECT 1 FROM pieces WHERE hash = ?", (name,)).fetchone() is None:
+        connection.execute("INSERT INTO pieces VALUES (?, ?)", (name, zlib.compress(piece, 1)))
+    return name
+
+
+def _rebuild(connection: sqlite3.Connection, point: Point, write: Callable[[bytes], object]) -> None:
+    (pieces,) = connection.execute("SELECT pieces FROM points WHERE number = ?", (point.number,)).fetchone()
+    for start in range(0, len(pieces), _HASH_BYTES):
+        name = pieces[start : start + _HASH_BYTES]
+        (data,) = connection.execute("SELECT data FROM pieces WHERE hash = ?", (name,)).fetchone()
+        write(zlib.decompress(data))
+
+
+def _prune(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Drop points that are too old or too many, and the pieces that only they had."""
+    dropped = connection.execute(
+        "DELETE FROM points WHERE taken_ms < :oldest OR (taken_ms < :yesterday AND number NOT IN "
+        "(SELECT max(number) FROM points GROUP BY taken_ms / :day))",
+        {"oldest": now_ms - WINDOW_DAYS * _DAY_MS, "yesterday": now_ms - _DAY_MS, "day": _DAY_MS},
+    ).rowcount
+    if not dropped:
+        return
+    used: set[bytes] = set()
+    for (pieces,) in connection.execute("SELECT pieces FROM points"):
+        used.update(pieces[i : i + _HASH_BYTES] for i in range(0, len(pieces), _HASH_BYTES))
+    unused = [row for row in connection.execute("SELECT hash FROM pieces") if row[0] not in used]
+    connection.executemany("DELETE FROM pieces WHERE hash = ?", unused)
