@@ -20,7 +20,6 @@ from coinswarm.errors import (
     InvalidMessageBody,
     InvalidQueueRequest,
     MalformedMessageBody,
-    QueueError,
 )
 from coinswarm.limits import QUEUES
 from coinswarm.queue.types import ContentType, Message, Metrics, OutgoingMessage, Retry, Settlement
@@ -160,7 +159,7 @@ def _received(message: Message, plain_json: bool) -> dict[str, Any]:
 
 
 def pulled_messages(documents: Iterable[Mapping[str, Any]]) -> list[Message]:
-    """The messages of a `/messages/pull` or `/messages/peek` reply. Raises `QueueError` for a body it cannot read."""
+    """The messages of a `/messages/pull` or `/messages/peek` reply."""
     return [_message(document) for document in documents]
 
 
@@ -169,7 +168,7 @@ def _message(document: Mapping[str, Any]) -> Message:
     content_type = cast(ContentType, kind if kind in ("json", "text", "bytes", "v8") else "json")
     return Message(
         id=document["id"],
-        body=_body(document.get("body"), content_type, document["id"]),
+        body=_body(document.get("body"), content_type),
         content_type=content_type,
         timestamp_ms=int(document.get("timestamp_ms") or 0),
         attempts=max(1, int(document.get("attempts") or 1)),
@@ -177,8 +176,11 @@ def _message(document: Mapping[str, Any]) -> Message:
     )
 
 
-def _body(body: object, content_type: ContentType, message_id: str) -> bytes:
-    """JSON may come plain or in base64. No text is both JSON and the base64 of JSON, so trying in turn is safe."""
+def _body(body: object, content_type: ContentType) -> bytes:
+    """JSON may come plain or in base64. No text is both JSON and the base64 of JSON, so trying in turn is safe.
+
+    What is neither is handed on as it came: the consumer refuses this one body, and the others of the pull go through.
+    """
     if not isinstance(body, str):
         return msgspec.json.encode(body)
     if content_type == "text":
@@ -188,7 +190,7 @@ def _body(body: object, content_type: ContentType, message_id: str) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
-        raise QueueError(f"the body of message {message_id} is neither base64 nor {content_type}") from None
+        return body.encode()
 
 
 def _is_json(text: str) -> bool:
