@@ -1,0 +1,290 @@
+"""One of Cloudflare's own queues over HTTP push, pull and ack: the same `Queue` as the local one.
+
+Several machines may lease from one queue at a time; Cloudflare gives each a batch of its own. What differs from the
+local queue, because the API has no way to say it, stands with each method.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+import msgspec
+
+from coinswarm import envelope
+from coinswarm.cloudflare import CloudflareApi, segment
+from coinswarm.envelope import Reply
+from coinswarm.errors import (
+    CloudflareError,
+    HttpPullDisabled,
+    InvalidMessage,
+    QueueError,
+    QueueNotFound,
+    QueueOverloaded,
+    QueuePaused,
+    QueueStorageLimit,
+)
+from coinswarm.limits import QUEUES
+from coinswarm.queue import message_wire, rules
+from coinswarm.queue.sendable import batches, unsendable
+from coinswarm.queue.types import (
+    ConsumerSettings,
+    DeadLetter,
+    Message,
+    Metrics,
+    OutgoingMessage,
+    QueueInfo,
+    Retry,
+    Settled,
+    Settlement,
+)
+from coinswarm.transport.window import WindowLimiter
+
+MESSAGES_PER_SECOND: Final = 5_000
+"""Pulled, and as many acked, a queue: https://developers.cloudflare.com/changelog/2025-04-17-pull-consumer-limits/."""
+POLL_MS: Final = (1_000, 2_000, 4_000, 8_000, 10_000)
+"""Between looks at a queue whose messages are delayed or leased by others: an empty pull is billed, and metrics count
+towards the account's 1,200 requests."""
+PURGE_POLLS: Final = 60
+LIST_HINT: Final = "See what there is: coinswarm queues list --remote"
+_THROTTLES: Final = {10250: QueueOverloaded, 10251: QueueStorageLimit, 10253: QueueError}
+"""What the API answers with 429 although it is about one queue or the plan, not about the rate of requests."""
+
+_log = logging.getLogger(__name__)
+
+
+class CloudflareQueue:
+    """One queue, as `info` describes it; `open_queue` opens its dead-letter queue by name. Threads may share it."""
+
+    def __init__(self, api: CloudflareApi, info: QueueInfo, open_queue: Callable[[str], CloudflareQueue]) -> None:
+        self._api, self._info, self._open_queue = api, info, open_queue
+        self._path = f"{api.account}/queues/{segment(info.queue_id)}"
+        self._pulls = WindowLimiter(MESSAGES_PER_SECOND, 1.0, api.clock)
+        self._acks = WindowLimiter(MESSAGES_PER_SECOND, 1.0, api.clock)
+        self._leased: dict[str, tuple[Message, float]] = {}
+        self._empty_pulls = 0
+        self._dead_letter_queue: CloudflareQueue | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"CloudflareQueue({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        return self._info.name
+
+    @property
+    def consumer(self) -> ConsumerSettings | None:
+        """The queue's consumer when it was opened."""
+        return self._info.consumers[0].settings if self._info.consumers else None
+
+    def send_batch(self, messages: Sequence[OutgoingMessage], *, delay_seconds: int | None = None) -> list[str]:
+        """Store 1 to 100 messages of up to 256 KB together, all or none. The API tells no ids: they are empty.
+
+        A batch whose reply was lost is sent again, so a message may then be there twice: delivery is at least once.
+        Raises what the local queue raises, and `InvalidMessage` for a `json` body that is not JSON.
+        """
+        rules.check_messages(messages)
+        if delay_seconds is not None:
+            rules.check_delay(delay_seconds)
+        for index, message in enumerate(messages):
+            if (fault := unsendable(message)) is not None:
+                raise InvalidMessage(f"message {index} cannot be sent over HTTP: {fault}")
+        self._post("/messages/batch", message_wire.push_request(messages, delay_seconds))
+        return [""] * len(messages)
+
+    def lease(self, batch_size: int, *, visibility_timeout_ms: int | None = None) -> list[Message]:
+        """Pull. A reply that was lost leaves its messages hidden until their visibility timeout, not gone."""
+        rules.check_batch_size(batch_size)
+        if visibility_timeout_ms is not None:
+            rules.check_visibility(visibility_timeout_ms)
+        body = message_wire.pull_request(batch_size, visibility_timeout_ms)
+        result = self._post("/messages/pull", body, limiter=self._pulls, cost=batch_size)
+        messages = _messages(result)
+        self._remember(messages, visibility_timeout_ms)
+        return messages
+
+    def settle(self, settlement: Settlement) -> Settled:
+        """Ack and retry in one request. What the API has no word for is made of these:
+
+        - a dead letter is first sent to the dead-letter queue, body unchanged, and then acked: a crash in between
+          leaves it twice, never nowhere. Its reason has no place there and goes to the log. Where it cannot be sent, it
+          is retried, until Cloudflare itself moves it;
+        - a release is a retry without delay, and Cloudflare counts the delivery.
+        """
+        moved, kept = self._send_dead_letters(settlement.dead_letters)
+        releases = [Retry(lease, 0) for lease in settlement.releases]
+        retries = [*settlement.retries, *(Retry(letter.lease_id, None, letter.reason) for letter in kept), *releases]
+        acks = [*settlement.acks, *(letter.lease_id for letter in moved)]
+        if not acks and not retries:
+            return Settled()
+        body = message_wire.ack_request(acks, retries)
+        result = self._post("/messages/ack", body, limiter=self._acks, cost=len(acks) + len(retries))
+        stale = _stale(result, [*acks, *(retry.lease_id for retry in retries)])
+        messages = self._forget([*acks, *(retry.lease_id for retry in retries)])
+        return self._settled(settlement, {letter.lease_id for letter in moved}, stale, messages)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Nothing: each request is durable by itself."""
+        return nullcontext()
+
+    def wait_hint_ms(self) -> int | None:
+        """0 until a pull comes back empty; then, while there is a backlog, one second and up to ten."""
+        with self._lock:
+            empty = self._empty_pulls
+        if not empty:
+            return 0
+        if self.metrics().backlog == 0:
+            return None
+        return POLL_MS[min(empty, len(POLL_MS)) - 1]
+
+    def metrics(self) -> Metrics:
+        """The backlog as Cloudflare estimates it; what waits, is delayed or in flight is not told apart (0)."""
+        return message_wire.metrics_of(_dict(self._call("GET", "/metrics").result))
+
+    def peek(self, limit: int = 10) -> list[Message]:
+        rules.check_batch_size(limit)
+        result = self._post("/messages/peek", msgspec.json.encode({"batch_size": limit}))
+        return _messages(result)
+
+    def purge(self) -> int:
+        """Delete what the queue holds and wait until that is done; the count is the backlog before it."""
+        backlog = self.metrics().backlog
+        self._post("/purge", b'{"delete_messages_permanently":true}')
+        for _ in range(PURGE_POLLS):
+            status = _dict(self._call("GET", "/purge").result)
+            if str(status.get("completed", status.get("complete"))).lower() not in ("false", "none", ""):
+                return backlog
+            self._api.clock.sleep(1.0)
+        raise QueueError(f"Cloudflare is still purging {self.name}", hint="It goes on by itself; look again later.")
+
+    def _post(self, path: str, body: bytes, *, limiter: WindowLimiter | None = None, cost: int = 1) -> dict[str, Any]:
+        return _dict(self._call("POST", path, body=body, limiter=limiter, cost=cost).result)
+
+    def _call(self, method: str, path: str, **how: Any) -> Reply:
+        return self._api.call(method, self._path + path, repeatable=True, decode=self._decode, **how)
+
+    def _decode(self, body: bytes, http_status: int) -> Reply:
+        try:
+            return envelope.decode(body, http_status)
+        except CloudflareError as error:
+            raise self._meaning(error) from None
+
+    def _meaning(self, error: CloudflareError) -> CloudflareError:
+        """The error for what the API says of this queue, with what to do about it."""
+        named = error
+        if error.http_status == 405:
+            named = HttpPullDisabled(f"{self.name} cannot be pulled: {error.message}", hint=self._pull_hint())
+        elif error.http_status == 409 and "paused" in error.message:
+            hint = f"Resume it: coinswarm queues resume-delivery {self.name} --remote"
+            named = QueuePaused(f"delivery from {self.name} is paused (queue_delivery_paused)", hint=hint)
+        elif error.code in _THROTTLES:
+            named = _THROTTLES[error.code](f"{self.name}: {error.message}")
+        elif isinstance(error, QueueNotFound):
+            named = QueueNotFound(f"the queue {self.name} is gone: {error.message}", hint=LIST_HINT)
+        named.code, named.http_status = error.code, error.http_status
+        return named
+
+    def _pull_hint(self) -> str:
+        add = f"coinswarm queues consumer http add {self.name} --remote"
+        if self.consumer is None or self.consumer.type == "http_pull":
+            return f"Give it an http_pull consumer (it takes a few seconds to work): {add}"
+        script = self.consumer.script_name or "SCRIPT"
+        return (
+            f"A queue has one consumer, and this one's is the Worker {script}. To pull instead: "
+            f"coinswarm queues consumer remove {self.name} {script} --remote && {add}"
+        )
+
+    def _remember(self, messages: Sequence[Message], visibility_timeout_ms: int | None) -> None:
+        """Keep what a dead letter needs until it is settled, or until the lease has long run out."""
+        now = self._api.clock.monotonic()
+        until = now + 2 * (visibility_timeout_ms or QUEUES.visibility_timeout_ms) / 1000
+        with self._lock:
+            self._empty_pulls = 0 if messages else self._empty_pulls + 1
+            self._leased = {lease: kept for lease, kept in self._leased.items() if kept[1] > now}
+            self._leased |= {message.lease_id: (message, until) for message in messages}
+
+    def _forget(self, leases: Iterable[str]) -> dict[str, Message]:
+        with self._lock:
+            found = {lease: self._leased.pop(lease, None) for lease in leases}
+        return {lease: kept[0] for lease, kept in found.items() if kept is not None}
+
+    def _send_dead_letters(self, letters: Sequence[DeadLetter]) -> tuple[list[DeadLetter], list[DeadLetter]]:
+        """Those now in the dead-letter queue, and those that could not be sent there."""
+        moved: list[DeadLetter] = []
+        kept: list[DeadLetter] = []
+        sendable: list[tuple[DeadLetter, OutgoingMessage]] = []
+        for letter in letters:
+            with self._lock:
+                found = self._leased.get(letter.lease_id)
+            message = None if found is None else OutgoingMessage(found[0].body, found[0].content_type)
+            _log.warning("%s: message %s: %s", self.name, found[0].id if found else letter.lease_id, letter.reason)
+            if message is None or unsendable(message) is not None:
+                kept.append(letter)
+            else:
+                sendable.append((letter, message))
+        target = self.consumer.dead_letter_queue if self.consumer else None
+        for part in batches(sendable):
+            chosen = [letter for letter, _ in part]
+            (moved if self._send_to(target, [message for _, message in part]) else kept).extend(chosen)
+        return moved, kept
+
+    def _send_to(self, target: str | None, messages: Sequence[OutgoingMessage]) -> bool:
+        if target is None:
+            _log.warning("%s has no dead-letter queue: Cloudflare deletes messages that keep failing", self.name)
+            return False
+        try:
+            if self._dead_letter_queue is None:
+                self._dead_letter_queue = self._open_queue(target)
+            self._dead_letter_queue.send_batch(messages)
+        except CloudflareError as error:
+            _log.warning("the dead-letter queue %s takes nothing now: %s", target, error.message)
+            return False
+        return True
+
+    def _settled(
+        self, settlement: Settlement, moved: set[str], stale: tuple[str, ...], messages: dict[str, Message]
+    ) -> Settled:
+        """What became of each message. One that failed its last delivery is moved or deleted by Cloudflare."""
+        consumer = self.consumer or ConsumerSettings(type="http_pull")
+        passed_over = set(stale)
+
+        def is_last(lease: str) -> bool:
+            return lease in messages and messages[lease].attempts > consumer.max_retries
+
+        again = [r.lease_id for r in settlement.retries]
+        again += [d.lease_id for d in settlement.dead_letters if d.lease_id not in moved]
+        again = [lease for lease in again if lease not in passed_over]
+        released = [lease for lease in settlement.releases if lease not in passed_over]
+        last = sum(map(is_last, again)) + sum(map(is_last, released))
+        return Settled(
+            acked=sum(lease not in passed_over for lease in settlement.acks),
+            retried=sum(not is_last(lease) for lease in again),
+            dead_lettered=len(moved) + (last if consumer.dead_letter_queue else 0),
+            dropped=0 if consumer.dead_letter_queue else last,
+            released=sum(not is_last(lease) for lease in released),
+            stale=stale,
+        )
+
+
+def _messages(result: dict[str, Any]) -> list[Message]:
+    try:
+        return message_wire.pulled_messages(result["messages"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise QueueError(f"the reply does not hold messages as documented: {error!r}") from error
+
+
+def _dict(result: Any) -> dict[str, Any]:
+    return result if isinstance(result, dict) else {}
+
+
+def _stale(result: dict[str, Any], leases: Iterable[str]) -> tuple[str, ...]:
+    """The leases that `warnings` names: a map from lease to text, or, in older replies, a list of texts."""
+    warnings = result.get("warnings") or ()
+    if isinstance(warnings, dict):
+        return tuple(lease for lease in leases if lease in warnings)
+    texts = [str(text) for text in warnings]
+    return tuple(lease for lease in leases if any(lease in text for text in texts))
