@@ -31,7 +31,7 @@ PAGE_ROWS: Final = 300
 """The window may span 300 intervals; both its ends count, so 300 rows span 299."""
 EARLIEST: Final = 1_420_070_400
 """2015-01-01: the exchange opened that month, and its oldest candles are of July."""
-SHARED_BOOK: Final = "Coinbase trades USDC and USD pairs in one order book: this series repeats the one in USD."
+SHARED_BOOK: Final = "Coinbase trades USDC pairs in the order book of USD: this series repeats the one in USD."
 
 
 class Coinbase:
@@ -66,7 +66,7 @@ class Coinbase:
             rows.candles,
             covers_from=start,
             as_of=as_of,
-            remark=SHARED_BOOK if request.pair.quote == "USDC" else None,
+            remark=SHARED_BOOK if request.pair.quote == "USDC" and rows.candles else None,
             malformed=rows.malformed,
         )
         if not rows.candles and not rows.malformed:
