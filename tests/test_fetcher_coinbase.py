@@ -157,7 +157,8 @@ def test_usdc_is_said_to_share_the_book_of_usd() -> None:
         page = coinbase.page(ask("BTC-USDC", "1h", TEN, 1))
         assert route.calls[0].request.url.path == "/products/BTC-USDC/candles"
     assert page.candles[0].symbol == "BTC-USDC"
-    assert "repeats the one in USD" in (page.note or "")
+    assert page.note is None  # nothing is missing because of it
+    assert "repeats the one in USD" in (page.remark or "")
 
 
 @pytest.mark.parametrize("timeframe", ["3m", "30m", "2h", "4h", "8h", "12h", "1w"])

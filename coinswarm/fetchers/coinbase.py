@@ -66,7 +66,7 @@ class Coinbase:
             rows.candles,
             covers_from=start,
             as_of=as_of,
-            remark=SHARED_BOOK if request.pair.quote == "USDC" and rows.candles else None,
+            remark=SHARED_BOOK if request.pair.quote == "USDC" else None,
             malformed=rows.malformed,
         )
         if not rows.candles and not rows.malformed:

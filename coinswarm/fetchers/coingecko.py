@@ -150,7 +150,7 @@ def check(pair: Pair, reply: Reply) -> None:
         )
     if code == 429:
         raise RateLimited(COINGECKO.source, f"asks to wait ({reply.said})", retry_after=reply.retry_after)
-    if reply.status in (400, 404, 422) and ("coin not found" in reply.said or "vs_currency" in reply.said):
+    if reply.status in (400, 404, 422) and ("coin not found" in reply.said or "invalid vs_currency" in reply.said):
         raise UnknownPair(COINGECKO.source, f"does not have {pair.symbol} ({reply.said})")
     reply.require_json(COINGECKO.source)
     if isinstance(reply.value, dict):

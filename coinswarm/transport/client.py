@@ -171,7 +171,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _presentable(text: str, secrets: tuple[str, ...]) -> str:
     """One line of printable text for a terminal: a source's own words may hold anything, even the key it was sent."""
     for secret in secrets:
-        text = text.replace(secret, "***")
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     text = re.sub(r"\s+", " ", text)
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= 400 else text[:399] + "…"
