@@ -80,4 +80,6 @@ def kraken_name(pair: Pair) -> KrakenName:
     prefixed = base in _KRAKEN_PREFIXED_BASES or (base, quote) == ("XDG", "XBT")
     if prefixed and quote in _KRAKEN_PREFIXED_QUOTES:
         key = f"X{base}{_KRAKEN_PREFIXED_QUOTES[quote]}"
+    elif pair == ("USDT", "USD"):
+        key = "USDTZUSD"
     return KrakenName(base + quote, key, f"{base}/{quote}")

@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from coinswarm.candles import Pair, Timeframe
-from coinswarm.simulator.exchange import Ask, Endpoint, Exchange, Refused, Reply, whole_number
+from coinswarm.simulator.exchange import Ask, Endpoint, Exchange, Refused, Reply, decimal, whole_number
 from coinswarm.simulator.market import EPOCH, MONDAY, MarketCandle
 
 _INTERVALS: Final = {timeframe.value: timeframe.seconds for timeframe in Timeframe}
@@ -50,13 +50,13 @@ def _row(candle: MarketCandle, seconds: int, unit: int) -> tuple[Any, ...]:
     opened, open_price, high, low, close, volume, quote_volume, trades = candle
     return (
         opened * unit,
-        f"{open_price:.8f}",
-        f"{high:.8f}",
-        f"{low:.8f}",
-        f"{close:.8f}",
-        f"{volume:.8f}",
+        decimal(open_price),
+        decimal(high),
+        decimal(low),
+        decimal(close),
+        decimal(volume),
         (opened + seconds) * unit - 1,
-        f"{quote_volume:.8f}",
+        decimal(quote_volume),
         trades,
         f"{volume * _TAKERS:.8f}",
         f"{quote_volume * _TAKERS:.8f}",

@@ -23,6 +23,7 @@ _SUCCESS: Final = 100
 _RATE_LIMIT: Final = 99
 _BAD_MARKET: Final = 2
 _DIRECT: Final = {"conversionType": "direct", "conversionSymbol": ""}
+_FORCED: Final = {"conversionType": "force_direct", "conversionSymbol": ""}
 _BRIDGE: Final = "BTC"
 
 
@@ -46,9 +47,12 @@ def histo(unit: str, *, nested: bool) -> Callable[[Ask], Reply]:
             traded[opened] if opened in traded and opened >= kept_from else _nothing(opened)
             for opened in range(first, last + 1, seconds * aggregate)
         ]
-        if rows[-1].open and rows[-1].timestamp + seconds * aggregate > ask.now:
+        if rows[-1].open and last + seconds * aggregate > ask.now:
             rows[-1] = _live(rows[-1], ask.serial)
-        if conversion is _DIRECT:
+        elif rows[-1].open:
+            # The last bucket is made of the units up to `toTs` and no further.
+            rows[-1] = ask.part_of(rows[-1], pair, seconds * aggregate, floor(until, seconds) + seconds)
+        if pair in ask.market.pairs:
             rows = list(ask.delivered(rows, pair, seconds * aggregate))
         shape = _nested if nested else _flat
         return shape(ask, rows, conversion, aggregated=aggregate > 1, to=floor(until, seconds))
@@ -60,10 +64,11 @@ def _traded(
     ask: Ask, pair: Pair, seconds: int, first: int, last: int, nested: bool
 ) -> tuple[dict[int, MarketCandle], Mapping[str, str]]:
     """The candles by open, and how the prices came about: a pair that never traded is made up from two that did."""
+    forced = ask.query.get("tryConversion") == "false"
     if pair in ask.market.pairs:
-        return {c.timestamp: c for c in ask.candles(pair, seconds, first, last)}, _DIRECT
+        return {c.timestamp: c for c in ask.candles(pair, seconds, first, last)}, _FORCED if forced else _DIRECT
     legs = Pair(pair.base, _BRIDGE), Pair(pair.quote, _BRIDGE)
-    if ask.query.get("tryConversion") == "false" or not all(leg in ask.market.pairs for leg in legs):
+    if forced or not all(leg in ask.market.pairs for leg in legs):
         exchange = ask.query.get("e", "CCCAGG")
         where = "cccagg_or_exchange" if exchange == "CCCAGG" else exchange
         raise Refused(_error(f"{where} market does not exist for this coin pair ({pair.symbol})", _BAD_MARKET, nested))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from coinswarm.candles import Pair, Timeframe
@@ -96,15 +97,13 @@ class Ask:
         """The stamp of a moment in units of which a second has `per_second`; in µs where that fault was ordered."""
         return timestamp * (1_000_000 if self.fault == "us" else per_second)
 
-    def _as_known(self, candles: list[MarketCandle], pair: Pair, seconds: int) -> list[MarketCandle]:
-        if candles and candles[-1].timestamp + seconds > self.now:
-            candles[-1] = self._running(candles[-1], seconds, self.market.decimals(pair))
-        return candles
-
-    def _running(self, whole: MarketCandle, seconds: int, digits: int) -> MarketCandle:
-        """The part of a candle that has happened by now; no two calls see the same."""
-        part = (self.now - whole.timestamp) / seconds
+    def part_of(self, whole: MarketCandle, pair: Pair, seconds: int, until: float) -> MarketCandle:
+        """What had happened of a candle by `until`. No two requests see the same of a running one."""
+        part = (until - whole.timestamp) / seconds
+        if part >= 1:
+            return whole
         part *= 0.9 + 0.1 * (self.serial * 2_654_435_761 % 997) / 997
+        digits = self.market.decimals(pair) if pair in self.market.pairs else VOLUME_DECIMALS
         close = round(whole.open + (whole.close - whole.open) * part, digits)
         return MarketCandle(
             whole.timestamp,
@@ -116,6 +115,11 @@ class Ask:
             round(whole.quote_volume * part, VOLUME_DECIMALS),
             int(whole.trades * part),
         )
+
+    def _as_known(self, candles: list[MarketCandle], pair: Pair, seconds: int) -> list[MarketCandle]:
+        if candles:
+            candles[-1] = self.part_of(candles[-1], pair, seconds, self.now)
+        return candles
 
 
 class Endpoint(NamedTuple):
@@ -146,6 +150,12 @@ def whole_number(text: str) -> int:
     if not text.lstrip("-").isdecimal() or len(text) > 20:
         raise ValueError(text)
     return int(text)
+
+
+def decimal(value: float, digits: int = VOLUME_DECIMALS) -> str:
+    """With so many digits after the point, and with more only if it would be another number without them."""
+    text = f"{value:.{digits}f}"
+    return text if float(text) == value else format(Decimal(repr(value)), "f")
 
 
 def number(value: float) -> float | int:

@@ -30,8 +30,8 @@ _ALIASES: Final = {"XBT": "BTC", "XDG": "DOGE"}
 class FileMarket:
     """The candles of one or several files. Longer timeframes are put together from the file's own; shorter are empty.
 
-    Prices and volumes are rounded to 8 decimals. A file without quote volumes gets volume × the mean of the four
-    prices: some exchanges must send one.
+    Numbers stay as they are in the file. A file without quote volumes gets volume × the mean of the four prices, to 8
+    decimals: some exchanges must send one.
     """
 
     def __init__(self, series: Mapping[tuple[Pair, Timeframe], Sequence[MarketCandle]]) -> None:
@@ -186,13 +186,14 @@ class _Columns:
         while stamp >= 100_000_000_000:  # ms or µs
             stamp //= 1000
         opened, high, low, close, volume = (
-            round(float(row[index]), VOLUME_DECIMALS)
-            for index in (self.open, self.high, self.low, self.close, self.volume)
+            float(row[index]) for index in (self.open, self.high, self.low, self.close, self.volume)
         )
         typical = (opened + high + low + close) / 4
-        quote_volume = float(row[self.quote_volume]) if self.quote_volume is not None else volume * typical
+        quote_volume = (
+            round(volume * typical, VOLUME_DECIMALS) if self.quote_volume is None else float(row[self.quote_volume])
+        )
         trades = int(float(row[self.trades] or 0)) if self.trades is not None else int(volume > 0)
-        return MarketCandle(stamp, opened, high, low, close, volume, round(quote_volume, VOLUME_DECIMALS), trades)
+        return MarketCandle(stamp, opened, high, low, close, volume, quote_volume, trades)
 
 
 def _from_name(path: Path, pair: Pair | None, timeframe: Timeframe | None) -> tuple[Pair, Timeframe]:
@@ -223,7 +224,7 @@ def _split(code: str) -> Pair | None:
 
 
 def _decimals(series: Iterator[Sequence[MarketCandle]]) -> int:
-    """The fewest decimals that write every price of the files."""
+    """The fewest decimals that write every price of the files, 8 at most."""
     prices = {price for candles in series for candle in candles for price in candle[1:5]}
     return next(
         (digits for digits in range(VOLUME_DECIMALS) if all(round(price, digits) == price for price in prices)),

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from coinswarm.candles import Pair, Timeframe
 from coinswarm.simulator.assets import kraken_name
-from coinswarm.simulator.exchange import Ask, Endpoint, Exchange, Refused, Reply, whole_number
+from coinswarm.simulator.exchange import Ask, Endpoint, Exchange, Refused, Reply, decimal, whole_number
 from coinswarm.simulator.market import EPOCH, MarketCandle
 
 COMMITTED_ROWS: Final = 720
@@ -46,12 +46,12 @@ def _row(ask: Ask, candle: MarketCandle, digits: int) -> list[Any]:
     opened, open_price, high, low, close, volume, quote_volume, trades = candle
     return [
         ask.stamp(opened),
-        f"{open_price:.{digits}f}",
-        f"{high:.{digits}f}",
-        f"{low:.{digits}f}",
-        f"{close:.{digits}f}",
+        decimal(open_price, digits),
+        decimal(high, digits),
+        decimal(low, digits),
+        decimal(close, digits),
         f"{quote_volume / volume:.{digits}f}" if volume else "0.0",
-        f"{volume:.8f}",
+        decimal(volume),
         trades,
     ]
 

@@ -13,7 +13,7 @@ EPOCH: Final = 0
 """A Thursday, where weeks begin on Kraken and CryptoCompare."""
 
 VOLUME_DECIMALS: Final = 8
-"""Prices and volumes have at most this many decimals, so that `"0.12345678"` and 0.12345678 are the same number."""
+"""Exchanges write volumes, and the finest prices, with this many decimals."""
 
 
 class MarketCandle(NamedTuple):
