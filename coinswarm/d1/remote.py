@@ -111,6 +111,8 @@ class RemoteDatabase:
                 seconds=REPLY_SECONDS,
                 decode=_decode,
             )
+        if not isinstance(reply.result, list) or not all(isinstance(item, dict) for item in reply.result):
+            raise DatabaseUnavailable(f"the reply for {self._name} does not hold results")
         return wire.decode_results(reply.result)
 
 
