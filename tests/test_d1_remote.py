@@ -147,7 +147,7 @@ def test_a_database_that_stays_away_is_retryable_for_the_queue() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "Your account has exceeded D1's free tier daily row write limit. Upgrade to a paid plan or wait until tomorrow.",
+        "Your account has exceeded D1's free tier daily row write limit. Upgrade to a paid plan.",
         "Exceeded maximum DB size",
     ],
 )

@@ -7,6 +7,7 @@ local queue, because the API has no way to say it, stands with each method.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -66,6 +67,7 @@ class CloudflareQueue:
         self._acks = WindowLimiter(MESSAGES_PER_SECOND, 1.0, api.clock)
         self._leased: dict[str, tuple[Message, float]] = {}
         self._empty_pulls = 0
+        self._look_again_at = api.clock.monotonic()
         self._dead_letter_queue: CloudflareQueue | None = None
         self._lock = threading.Lock()
 
@@ -133,13 +135,19 @@ class CloudflareQueue:
 
     def wait_hint_ms(self) -> int | None:
         """0 until a pull comes back empty; then, while there is a backlog, one second and up to ten."""
+        now = self._api.clock.monotonic()
         with self._lock:
-            empty = self._empty_pulls
+            empty, left = self._empty_pulls, self._look_again_at - now
         if not empty:
             return 0
+        if left > 0:
+            return math.ceil(left * 1000)
         if self.metrics().backlog == 0:
             return None
-        return POLL_MS[min(empty, len(POLL_MS)) - 1]
+        wait = POLL_MS[min(empty, len(POLL_MS)) - 1]
+        with self._lock:
+            self._look_again_at = now + wait / 1000
+        return wait
 
     def metrics(self) -> Metrics:
         """The backlog as Cloudflare estimates it; what waits, is delayed or in flight is not told apart (0)."""
