@@ -39,19 +39,19 @@ def init(folder: Path) -> InitReport:
     Raises `UsageError` when `folder` is a file or one of its parts leads out of it, `StorageError` when it cannot be
     written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", hint="Name a folder: coinswarm init DIR")
     with translated(folder):
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file", hint="Name a folder: coinswarm init DIR")
         folder.mkdir(parents=True, exist_ok=True)
-    starter = _Starter(folder)
-    taken = next((folder / name for name in WRANGLER_FILES if (folder / name).exists()), None)
-    if taken is None:
-        starter.write(folder / "wrangler.toml", (TEMPLATES / "wrangler.toml").read_bytes())
-    else:
-        starter.kept.append(taken)
-    starter.write(folder / "coinswarm.toml", (TEMPLATES / "coinswarm.toml").read_bytes())
-    starter.write_migrations(folder / "migrations")
-    starter.ignore(folder / ".gitignore")
+        starter = _Starter(folder)
+        taken = next((folder / name for name in WRANGLER_FILES if (folder / name).exists()), None)
+        if taken is None:
+            starter.write(folder / "wrangler.toml", (TEMPLATES / "wrangler.toml").read_bytes())
+        else:
+            starter.kept.append(taken)
+        starter.write(folder / "coinswarm.toml", (TEMPLATES / "coinswarm.toml").read_bytes())
+        starter.write_migrations(folder / "migrations")
+        starter.ignore(folder / ".gitignore")
     return InitReport(tuple(starter.written), tuple(starter.kept))
 
 

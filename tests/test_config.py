@@ -454,6 +454,11 @@ def test_dev_vars_are_read_as_dotenv_reads_them(tmp_path: Path) -> None:
     assert stack.warnings == ()
 
 
+def test_a_lone_quote_and_a_value_on_the_next_line_are_read_as_dotenv_reads_them(tmp_path: Path) -> None:
+    (tmp_path / ".dev.vars").write_text('OPEN="a\\nb\nNEXT=\n"value"\nLAST=1\n')
+    assert dict(read(tmp_path).vars) == {"OPEN": '"a\nb', "NEXT": "value", "LAST": "1"}
+
+
 def test_a_line_of_dev_vars_that_sets_nothing_is_named_by_its_number_alone(tmp_path: Path) -> None:
     (tmp_path / ".dev.vars").write_text("A=1\nsk-secret-without-a-name\nB=2\n")
     stack = read(tmp_path)

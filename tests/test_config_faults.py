@@ -149,6 +149,7 @@ def test_a_byte_order_mark_of_utf8_is_no_fault(tmp_path: Path) -> None:
         ("w.json", "{'a': 1}", BAD_JSON + "Expecting property name enclosed in double quotes (at line 1, column 2)"),
         ("w.json", '{"a": NaN}', BAD_JSON + "NaN is not a JSON value"),
         ("w.json", '{"a": /* open', BAD_JSON + "Expecting value (at line 1, column 7)"),
+        ("w.jsonc", '{"a": [ , ]}', BAD_JSON + "Expecting value (at line 1, column 9)"),
         ("w.json", "", BAD_JSON + "Expecting value (at line 1, column 1)"),
         ("w.json", "[" * 100_000, "is nested too deeply"),
         ("w.json", '{"a": 1' + "0" * 5000 + "}", BAD_JSON),
@@ -689,3 +690,45 @@ def test_a_key_in_the_wrong_place_is_not_repeated_by_the_fault_about_it(tmp_path
     message = fault(tmp_path)
     assert secret not in message
     assert "********" in message
+
+
+# --- whatever comes ---
+
+ENTRY_KEYS = (
+    *("binding", "queue", "type", "max_batch_size", "max_concurrency", "dead_letter_queue", "remote", "foo"),
+    *("database_id", "database_name", "preview_database_id", "migrations_dir", "migrations_pattern"),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+ENTRIES = st.lists(st.dictionaries(st.sampled_from(ENTRY_KEYS), ANYTHING, max_size=5) | ANYTHING, max_size=3) | ANYTHING
+SECTIONS = {
+    "name": ANYTHING,
+    "account_id": ANYTHING,
+    "vars": st.dictionaries(st.text(max_size=5), ANYTHING, max_size=2) | ANYTHING,
+    "triggers": st.fixed_dictionaries({"crons": ANYTHING}) | ANYTHING,
+    "d1_databases": ENTRIES,
+    "kv_namespaces": ENTRIES,
+    "queues": st.fixed_dictionaries({}, optional={"producers": ENTRIES, "consumers": ENTRIES}) | ANYTHING,
+}
+TABLES = st.fixed_dictionaries({}, optional=SECTIONS)
+WITH_ENVIRONMENT = st.fixed_dictionaries(
+    {"env": st.dictionaries(st.sampled_from(["env", "other"]), TABLES | ANYTHING)}, optional=SECTIONS
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=250, deadline=None)
+@given(table=TABLES | WITH_ENVIRONMENT, other=TABLES)
+def test_no_table_whatever_makes_the_reader_fail_otherwise(
+    tmp_path: Path, table: dict[str, Any], other: dict[str, Any]
+) -> None:
+    put(tmp_path, table, "a.json")
+    put(tmp_path, other, "b.json")
+    try:
+        stack = read(tmp_path, "a.json", "b.json", env="env")
+    except ConfigError as error:
+        assert all("\n" not in line and line.isprintable() for line in error.message.splitlines())
+        return
+    assert isinstance(repr(stack), str)

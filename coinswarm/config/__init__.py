@@ -14,7 +14,7 @@ from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.environment import read_dev_vars, read_environment
 from coinswarm.config.masking import Secret, Vars
 from coinswarm.config.merge import check_consumers, check_crons, merge_account_id, merge_databases, merge_vars
-from coinswarm.config.read import label, read_table
+from coinswarm.config.read import label, present, read_table
 from coinswarm.config.stack import (
     API_BASE_URL,
     BUILT_IN,
@@ -105,10 +105,10 @@ def _paths(files: Iterable[Path | str], cwd: Path, diagnostics: Diagnostics) -> 
         for path in {path for path in given if given.count(path) > 1}:
             diagnostics.warn(label(path, cwd), "is given twice and read once")
         return list(dict.fromkeys(given))
-    present = [cwd / name for name in WRANGLER_FILES if (cwd / name).exists() or (cwd / name).is_symlink()]
-    for path in present[1:]:
-        diagnostics.warn(path.name, f"is ignored: wrangler reads {present[0].name}, and so does coinswarm")
-    return present[:1]
+    here = [cwd / name for name in WRANGLER_FILES if present(cwd / name)]
+    for path in here[1:]:
+        diagnostics.warn(path.name, f"is ignored: wrangler reads {here[0].name}, and so does coinswarm")
+    return here[:1]
 
 
 def _workers(paths: list[Path], cwd: Path, env_name: str | None, diagnostics: Diagnostics) -> list[WranglerFile]:
@@ -132,6 +132,6 @@ def _state_dir(persist_to: Path | None, cwd: Path, beside: Path, diagnostics: Di
     if persist_to is None:
         return beside / STATE_DIR
     chosen = cwd / persist_to.expanduser()
-    if chosen.exists() and not chosen.is_dir():
+    if present(chosen) and not chosen.is_dir():
         diagnostics.fault(f"--persist-to {persist_to}", "is not a directory")
     return chosen

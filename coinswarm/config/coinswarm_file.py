@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.masking import shown
-from coinswarm.config.read import label, read_table
+from coinswarm.config.read import label, present, read_table
 from coinswarm.config.stack import SOURCES, FetchDefaults
 from coinswarm.errors import UsageError
 
@@ -17,7 +17,7 @@ FETCH_KEYS: Final = ("pair", "source", "timeframe", "limit")
 
 def read_coinswarm_file(folders: list[Path], cwd: Path, diagnostics: Diagnostics) -> FetchDefaults:
     """The first coinswarm.toml beside a wrangler file; a second one is warned about and ignored."""
-    paths = [folder / FILE_NAME for folder in folders if (folder / FILE_NAME).exists()]
+    paths = [folder / FILE_NAME for folder in folders if present(folder / FILE_NAME)]
     if not paths:
         return FetchDefaults()
     where = label(paths[0], cwd)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.masking import Secret, is_placeholder
-from coinswarm.config.read import label, parse_dotenv, read_text
+from coinswarm.config.read import label, parse_dotenv, present, read_text
 from coinswarm.config.stack import API_BASE_URL, SOURCES
 
 API_KEY_NAMES: Final = {
@@ -45,7 +45,7 @@ def read_dev_vars(folders: list[Path], env_name: str | None, cwd: Path, diagnost
     for folder in folders:
         candidates = [folder / f".dev.vars.{env_name}"] if env_name else []
         candidates.append(folder / ".dev.vars")
-        path = next((p for p in candidates if p.exists() or p.is_symlink()), None)
+        path = next((p for p in candidates if present(p)), None)
         if path is None:
             continue
         where = label(path, cwd)

@@ -20,6 +20,15 @@ def label(path: Path, cwd: Path) -> str:
     return str(path.relative_to(cwd)) if path.is_relative_to(cwd) else str(path)
 
 
+def present(path: Path) -> bool:
+    """Whether something of this name is there, be it a dangling link; what cannot be looked at counts as absent."""
+    try:
+        path.lstat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def read_table(path: Path, where: str, diagnostics: Diagnostics) -> Table | None:
     """The table a .toml, .json or .jsonc file holds; None when it cannot be had, which is then a fault."""
     parsers = {".toml": _toml, ".json": _jsonc, ".jsonc": _jsonc}
@@ -85,7 +94,8 @@ def _toml(text: str, where: str, diagnostics: Diagnostics) -> Table | None:
 
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_TRAILING_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"|,(?=\s*[}\]])', re.DOTALL)
+_TRAILING_COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*"|[\[{]\s*,|,(?=\s*[}\]])', re.DOTALL)
+"""Also strings and a comma with nothing before it, both of which stay."""
 _NOT_A_LINE_BREAK = re.compile(r"[^\n]")
 
 
@@ -106,7 +116,7 @@ def _jsonc(text: str, where: str, diagnostics: Diagnostics) -> Table | None:
         return result
 
     plain = _JSON_TOKEN.sub(lambda m: m[0] if m[0][0] == '"' else _NOT_A_LINE_BREAK.sub(" ", m[0]), text)
-    plain = _TRAILING_COMMA.sub(lambda m: m[0] if m[0][0] == '"' else " ", plain)
+    plain = _TRAILING_COMMA.sub(lambda m: " " if m[0] == "," else m[0], plain)
     try:
         value = json.loads(plain, object_pairs_hook=table, parse_constant=_no_constant)
     except RecursionError:
@@ -136,13 +146,13 @@ def _kind(value: object) -> str:
 
 
 _DOTENV_LINE = re.compile(
-    r"""^[ \t]*(?:export[ \t]+)?(?P<name>[\w.-]+)
-        (?:[ \t]*=|:[ \t]+)
+    r"""^\s*(?:export\s+)?(?P<name>[A-Za-z0-9_.-]+)
+        (?:\s*=|:\s)
         (?P<value>
-            [ \t]*'(?:\\'|[^'])*' | [ \t]*"(?:\\"|[^"])*" | [ \t]*`(?:\\`|[^`])*`
-          | [^#\n]*
+            \s*'(?:\\'|[^'])*' | \s*"(?:\\"|[^"])*" | \s*`(?:\\`|[^`])*`
+          | [^#\n]+ |
         )
-        [ \t]*(?:\#.*)?$""",
+        \s*(?:\#.*)?$""",
     re.VERBOSE | re.MULTILINE,
 )
 
@@ -161,8 +171,8 @@ def parse_dotenv(text: str) -> tuple[dict[str, str], list[int]]:
         quote = raw[:1]
         if len(raw) >= 2 and quote in "'\"`" and raw.endswith(quote):
             raw = raw[1:-1]
-            if quote == '"':
-                raw = raw.replace("\\n", "\n").replace("\\r", "\r")
+        if quote == '"':  # an opening one is enough, as in dotenv
+            raw = raw.replace("\\n", "\n").replace("\\r", "\r")
         values[match["name"]] = raw
         rest[match.start() : match.end()] = ["\n" if c == "\n" else " " for c in match[0]]
     unread = [
