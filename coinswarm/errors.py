@@ -23,13 +23,13 @@
     └── CloudflareError                has Cloudflare's error `code` and `http_status`
         ├── ApiError                   the API refused the request before a queue or a database saw it
         │   ├── Unauthorized · AccountForbidden · HostRefused · NotRouted · MethodNotAllowed
-        │   ├── InvalidRequest · RequestTooLarge · RequestTimeout
+        │   ├── InvalidRequest · InvalidWorkersRequest · RequestTooLarge · RequestTimeout
         │   └── TooManyRequests (retryable) · ApiUnavailable (retryable)
         ├── QueueError
         │   ├── QueueNotFound · QueueExists · InvalidQueueName · InvalidQueueSettings
         │   ├── ConsumerExists · ConsumerNotFound · InvalidConsumerSettings · InvalidQueueRequest
         │   ├── InvalidMessageBody · MalformedMessageBody · HttpPullDisabled
-        │   ├── QueuePaused · QueueOverloaded (retryable) · QueueStorageLimit
+        │   ├── QueuePaused · QueueOverloaded (retryable) · QueueStorageLimit · DeadLetterNotFound
         │   └── InvalidMessage · MessageTooLarge · BatchTooLarge · BatchCountOutOfBounds · DelayOutOfBounds
         └── DatabaseError
             ├── DatabaseNotFound · DatabaseExists
@@ -226,6 +226,12 @@ class InvalidRequest(ApiError):
     code = 7400
 
 
+class InvalidWorkersRequest(ApiError):
+    """The request's body is not what the Workers API takes."""
+
+    code = 10021
+
+
 class RequestTooLarge(ApiError):
     """The request is larger than the API takes."""
 
@@ -352,6 +358,12 @@ class QueueStorageLimit(QueueError):
 
     code = 10251
     http_status = 429
+
+
+class DeadLetterNotFound(QueueError):
+    """There is no such dead letter."""
+
+    http_status = 404
 
 
 class InvalidMessage(QueueError):
