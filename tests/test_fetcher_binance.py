@@ -84,11 +84,27 @@ def test_all_thirteen_timeframes_are_asked_for_in_their_own_word(timeframe: str)
     assert binance.page_limit(Timeframe(timeframe)) == 1000
 
 
-def test_an_empty_array_is_the_proof_that_nothing_is_older() -> None:
+def test_an_empty_array_is_the_end_once_there_is_no_first_candle_before_it_either() -> None:
     with exchange("binance") as (binance, route):
         route.return_value = body([])
         page = binance.page(ask("BTC-USDC", "1h", TEN + 5, 10))
-    assert (page.candles, page.exhausted, page.covers_from) == ([], True, TEN)
+        newest, first = asked(route)
+    assert (page.candles, page.exhausted, page.covers_from, page.requests) == ([], True, TEN, 2)
+    assert first == newest | {"startTime": "0", "limit": "1"}
+
+
+def test_an_empty_array_in_the_middle_of_a_history_is_asked_for_again() -> None:
+    with exchange("binance") as (binance, route):
+        route.side_effect = [body([]), body([row(TEN - 9 * HOUR)]), body([row(TEN)])]
+        page = binance.page(ask("BTC-USDC", "1h", TEN, 10))
+    assert ([c.timestamp for c in page.candles], page.exhausted, page.requests) == ([TEN], False, 3)
+
+
+def test_an_empty_array_that_stays_is_an_error_and_never_no_data() -> None:
+    with exchange("binance") as (binance, route):
+        route.side_effect = lambda request: body([row(TEN - HOUR)] if "startTime" in request.url.params else [])
+        with pytest.raises(SourceUnavailable, match="sends empty pages of BTC-USDC, but has older candles"):
+            binance.page(ask("BTC-USDC", "1h", TEN, 10))
 
 
 def test_a_short_page_is_no_proof() -> None:
@@ -279,10 +295,18 @@ def test_other_refusals_are_permanent_and_quoted(answer: httpx.Response, error: 
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize("code", [-1000, -1001, -1007, -1008])
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_troubles_of_binances_own_are_tried_again_whatever_the_status(code: int, status: int) -> None:
+    with exchange("binance") as (binance, route):
+        route.side_effect = [body({"code": code, "msg": "Please try again."}, status), body([row(TEN)])]
+        assert len(binance.page(ask("BTC-USDC", "1h", TEN, 1)).candles) == 1
+
+
 def test_the_weight_of_candles_is_kept_below_the_minutes_allowance() -> None:
     clock = manual_clock()
     with exchange("binance", clock=clock) as (binance, route):
-        route.side_effect = lambda request: body([])
+        route.side_effect = lambda request: body([row(TEN)])
         begun = clock.monotonic()
         for _ in range(3001):
             binance.page(ask("BTC-USDC", "1h", TEN, 1))

@@ -47,7 +47,7 @@ def test_the_stamp_is_the_close_and_becomes_the_open() -> None:
 @pytest.mark.parametrize(("timeframe", "days", "limit"), [("30m", "1", 48), ("4h", "30", 180)])
 def test_the_number_of_days_chooses_the_timeframe(timeframe: str, days: str, limit: int) -> None:
     with exchange("coingecko") as (coingecko, route):
-        route.return_value = body([])
+        route.return_value = body([row(EIGHT)])
         coingecko.page(ask("SOL-EUR", timeframe, EIGHT, 10))
         assert route.calls[0].request.url.path == "/api/v3/coins/solana/ohlc"
         assert asked(route) == [{"vs_currency": "eur", "days": days}]
@@ -155,7 +155,7 @@ def test_the_seed_systems_tokens_are_known_and_no_two_coins_share_an_id() -> Non
 )
 def test_a_key_goes_into_the_header_of_its_plan(base_url: str | None, header: str) -> None:
     with exchange("coingecko", base_url=base_url, api_key="CG-secret") as (coingecko, route):
-        route.return_value = body([])
+        route.return_value = body([row(EIGHT)])
         coingecko.page(ask("BTC-USD", "4h", EIGHT, 10))
         request = route.calls[0].request
     assert request.headers[header] == "CG-secret"
@@ -166,7 +166,7 @@ def test_a_key_buys_a_faster_pace() -> None:
     def seconds_for_ten(key: str | None) -> float:
         clock = manual_clock()
         with exchange("coingecko", clock=clock, api_key=key) as (coingecko, route):
-            route.side_effect = lambda request: body([])
+            route.side_effect = lambda request: body([row(EIGHT)])
             for _ in range(10):
                 coingecko.page(ask("BTC-USD", "4h", EIGHT, 10))
         return clock.monotonic()
@@ -178,7 +178,7 @@ def test_a_key_buys_a_faster_pace() -> None:
 numbers = st.floats(min_value=1e-12, max_value=1e9)
 
 
-@given(st.lists(st.tuples(numbers, numbers, numbers, numbers), max_size=60))
+@given(st.lists(st.tuples(numbers, numbers, numbers, numbers), min_size=1, max_size=60))
 def test_parsing_gives_back_what_was_sent(series: list[tuple[float, float, float, float]]) -> None:
     rendered = [[(EIGHT + n * STEP) * 1000, *prices] for n, prices in enumerate(series)]
     rows = parse(BTC, Timeframe.H4, json.loads(json.dumps(rendered)))
@@ -265,8 +265,8 @@ def test_a_block_of_the_edge_is_a_refusal() -> None:
         coingecko.page(ask("BTC-USD", "4h", EIGHT, 10))
 
 
-@pytest.mark.parametrize("value", [{"status": 500, "error": "Internal Server Error"}, {}, "x", None])
-def test_a_body_that_is_no_list_is_tried_again(value: object) -> None:
+@pytest.mark.parametrize("value", [{"status": 500, "error": "Internal Server Error"}, {}, "x", None, []])
+def test_a_body_without_candles_is_tried_again_and_never_no_data(value: object) -> None:
     with exchange("coingecko") as (coingecko, route):
         route.side_effect = [body(value), body([row(EIGHT)])]
         assert len(coingecko.page(ask("BTC-USD", "4h", EIGHT, 10)).candles) == 1

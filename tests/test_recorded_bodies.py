@@ -313,7 +313,7 @@ def test_the_ban_that_was_recorded_is_waited_out_by_its_own_word() -> None:
     with exchange("binance", clock=clock) as (fetcher, route):
         route.side_effect = [
             httpx.Response(418, json=ban["body"], headers=ban["headers"]),
-            httpx.Response(200, json=[]),
+            httpx.Response(200, json=load("binance/recorded_spot_klines.json")[0]["response"]["body"]),
         ]
-        assert fetcher.page(ask("BTC-USDT", "1h", 1_700_000_000, 10)).exhausted
+        assert len(fetcher.page(ask("BTC-USDT", "5m", 1_587_000_000, 24)).candles) == 24
     assert 120.0 <= sum(clock.slept) <= 121.0

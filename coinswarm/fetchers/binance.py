@@ -40,6 +40,8 @@ PAGE_ROWS: Final = 1000
 INVALID_SYMBOL: Final = -1121
 ILLEGAL_CHARACTERS: Final = -1100
 TOO_MANY_REQUESTS: Final = -1003
+TRANSIENT: Final = frozenset({-1000, -1001, -1006, -1007, -1008, -1016})
+"""Unknown, disconnected, unexpected response, time-out, overloaded, shutting down: Binance's own troubles."""
 
 
 class Binance:
@@ -64,14 +66,29 @@ class Binance:
     def page(self, request: PageRequest) -> Page:
         """The newest candles up to `to_ts`, which is inclusive and tests the open.
 
-        `endTime` alone means "the newest up to there"; `startTime` alone would mean "the oldest from there". An empty
-        array is the proof that nothing is older: a hole in trading is stepped over, a short page proves nothing.
+        `endTime` alone means "the newest up to there"; `startTime` alone would mean "the oldest from there". A hole in
+        trading is stepped over and a short page proves nothing, so an empty array is the only sign of the end; it is
+        believed once the question for the very first candle finds none either.
         """
+        page = self._ask(request)
+        if not page.exhausted:
+            return page
+        page.requests = 2
+        if self._ask(request, startTime=0, limit=1).exhausted:
+            return page
+        page = self._ask(request)
+        page.requests = 3
+        if page.exhausted:
+            raise SourceUnavailable(self.source, f"sends empty pages of {request.pair.symbol}, but has older candles")
+        return page
+
+    def _ask(self, request: PageRequest, **more: int) -> Page:
         params: dict[str, str | int] = {
             "symbol": request.pair.base + request.pair.quote,
             "interval": offered(self.source, request.timeframe, INTERVALS),
             "endTime": request.to_ts * 1000,
             "limit": min(request.limit, PAGE_ROWS),
+            **more,
         }
 
         def read(reply: Reply) -> Page:
@@ -121,6 +138,8 @@ def check(source: str, pair: Pair, reply: Reply) -> None:
         raise UnknownPair(source, f"does not list {pair.symbol} ({reply.said})", hint=_other_quotes(source, pair))
     if code == TOO_MANY_REQUESTS:
         raise RateLimited(source, f"asks to wait ({reply.said})", retry_after=reply.retry_after)
+    if code in TRANSIENT:
+        raise SourceUnavailable(source, f"has a fault of its own (code {code}: {reply.said})")
     reply.require_json(source)
     if code is not None:
         raise SourceError(source, f"refused the request (code {code}: {reply.said})")

@@ -108,8 +108,8 @@ def parse(pair: Pair, timeframe: Timeframe, value: object) -> Rows:
 
     CoinGecko chooses the spacing by the number of days: raises `SourceError` if it is not the timeframe's.
     """
-    if not isinstance(value, list):
-        raise SourceUnavailable(COINGECKO.source, "sent no list of candles")
+    if not isinstance(value, list) or not value:
+        raise SourceUnavailable(COINGECKO.source, f"sent no candles of {pair.symbol} at all")
     symbol, word, step = pair.symbol, timeframe.value, timeframe.seconds
 
     def read(row: list[object], closed: int) -> Candle:

@@ -102,11 +102,11 @@ def parse(pair: Pair, timeframe: Timeframe, value: object) -> tuple[Rows, int]:
         return Candle(symbol, opened, word, *prices, number(row[6]), None, KRAKEN.source)
 
     rows = collect(result[keys[0]], lambda row: row[0], read)
+    if rows.oldest is None:
+        raise SourceUnavailable(KRAKEN.source, f"sent no candles of {symbol} at all")
     last = result.get("last")
-    if isinstance(last, int):
-        return rows, last
-    newest = rows.candles[-1].timestamp if rows.candles else 0
-    return rows, newest - timeframe.seconds
+    newest = rows.candles[-1].timestamp if rows.candles else rows.oldest
+    return rows, last if isinstance(last, int) else newest - timeframe.seconds
 
 
 def check(pair: Pair, reply: Reply) -> None:
