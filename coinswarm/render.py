@@ -52,7 +52,7 @@ def _plain(value: object) -> str:
     return str(value)
 
 
-def moment(timestamp: int | float | None) -> str:
+def moment(timestamp: float | None) -> str:
     """Unix seconds as a person reads them."""
     if timestamp is None:
         return "–"
@@ -132,14 +132,14 @@ def error(problem: CoinswarmError, *, as_json: bool) -> None:
 class Progress(Protocol):
     """A bar that a long command moves."""
 
-    def __call__(self, done: int, total: int | None, text: str) -> None: ...
+    def __call__(self, done: int, total: int | None, text: str, /) -> None: ...
 
 
 @contextmanager
 def progress(title: str, *, quiet: bool) -> Iterator[Progress]:
     """A progress bar on stderr while the block runs; nothing when `quiet` or when stderr is no terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda done, total, text: None
+        yield lambda _done, _total, _text: None
         return
     from rich import progress as bars
 

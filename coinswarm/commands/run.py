@@ -5,19 +5,21 @@ from __future__ import annotations
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError
+from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, UsageError
 
 if TYPE_CHECKING:
     from coinswarm.clock import Clock
     from coinswarm.config import Stack
+    from coinswarm.queue.types import QueueStore
 
 ConfigFiles = Annotated[
     list[Path] | None,
@@ -40,7 +42,7 @@ PersistTo = Annotated[
     typer.Option(
         "--persist-to",
         metavar="DIR",
-        help="Where local state lives [default: .wrangler/state].",
+        help="Where local state lives; .wrangler/state unless said.",
         rich_help_panel="Everywhere",
     ),
 ]
@@ -48,6 +50,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="Show the traceback of an error.", rich_help_panel="Everywhere")
 ]
+
+Remote = Annotated[bool, typer.Option("--remote", help="On Cloudflare, not on this machine.")]
+Local = Annotated[bool, typer.Option("--local", help="On this machine (the default).")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a remote write.")]
 
 _SHARED: dict[str, Any] = {
     "config": (ConfigFiles, None),
@@ -67,7 +73,6 @@ class Run:
     persist_to: Path | None = None
     json: bool = False
     verbose: bool = False
-    hints: list[str] = field(default_factory=list)
 
     @cached_property
     def clock(self) -> Clock:
@@ -89,6 +94,28 @@ class Run:
         for warning in stack.warnings:
             render.warn(str(warning))
         return stack
+
+    @contextmanager
+    def queues(self, *, remote: bool, write: str | None = None, yes: bool = False) -> Iterator[QueueStore]:
+        """All queues; `write` says what is about to be done to them, asked about first where they are remote."""
+        from coinswarm import wiring
+
+        if remote and write:
+            self.confirm_remote(write, yes=yes)
+        with wiring.queues(self.stack, self.clock, remote=remote) as store:
+            yield store
+
+    def confirm_remote(self, what: str, *, yes: bool) -> None:
+        """Name the account before a remote write and, on a terminal, ask. Raises `UsageError` on a no."""
+        from coinswarm import render
+
+        render.note(f"remote: account {self.stack.account_id or '(not set)'}: {what}")
+        if not yes and sys.stdin.isatty() and not self.agreed("Go on?"):
+            raise UsageError("nothing was changed", hint="Answer y, or give --yes.")
+
+    def agreed(self, question: str) -> bool:
+        """What the person at the terminal answers; without a terminal nobody agrees."""
+        return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)
 
     def report(self, document: Any, show: Callable[[], None], *next_steps: str) -> None:
         """The result: `document` as JSON, or `show()` and the next steps for a person."""

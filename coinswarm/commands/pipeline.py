@@ -1,0 +1,239 @@
+"""`coinswarm fetch` and `coinswarm consume`: the pipeline's two ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coinswarm.candles import LATEST, Pair, Timeframe
+from coinswarm.commands.run import Remote, Run, Yes, command
+from coinswarm.errors import CoinswarmError, UsageError
+from coinswarm.limits import QUEUE_DEFAULTS
+
+if TYPE_CHECKING:
+    from coinswarm.consumer.report import ConsumeReport
+    from coinswarm.fetchers.report import FetchReport
+
+
+app = typer.Typer()
+
+
+@command(app, "fetch")
+def fetch(
+    run: Run,
+    pair: Annotated[str | None, typer.Argument(metavar="PAIR", help="Base and quote; BTC-USDC unless said.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source", help="cryptocompare, binance (unless said), binanceus, coingecko, kraken or coinbase."
+        ),
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", "-t", help="1m 3m 5m 15m 30m 1h 2h … 1w; 1h unless said.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", help="Candles a page; 2000 unless said.")] = None,
+    to_ts: Annotated[
+        str | None,
+        typer.Option("--to-ts", metavar="T", help="Newest open wanted: unix seconds or ISO 8601; now unless said."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="T", help="Oldest open wanted; pages back until it is reached.")
+    ] = None,
+    pages: Annotated[int | None, typer.Option("--pages", metavar="N", help="Pages to fetch.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Page back until the source has no more.")] = False,
+    rows_per_message: Annotated[int, typer.Option("--rows-per-message", help="Candles a message.")] = 10,
+    remote: Remote = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Fetch and count, queue nothing.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Queue closed candles of PAIR, newest first. Never writes to D1 itself."""
+    from coinswarm import render, wiring
+    from coinswarm.fetchers.producer import collect
+    from coinswarm.fetchers.report import FetchRequest
+    from coinswarm.interrupt import graceful
+
+    if everything and pages is not None:
+        raise UsageError("--all and --pages exclude each other", hint="Give one of them.")
+    now = run.clock.now_ms() // 1000
+    until_done = everything or (since is not None and pages is None)
+    defaults = run.stack.fetch
+    source = source or defaults.source
+    request = FetchRequest(
+        pair=Pair.parse(pair or defaults.pair),
+        timeframe=Timeframe.parse(timeframe or defaults.timeframe),
+        limit=defaults.limit if limit is None else limit,
+        to_ts=_moment("--to-ts", to_ts, now),
+        since=_moment("--since", since, now),
+        pages=None if until_done else 1 if pages is None else pages,
+        rows_per_message=rows_per_message,
+        dry_run=dry_run,
+    )
+    if remote and not dry_run:
+        run.confirm_remote(f"send candles to the queue {run.stack.queue()}", yes=yes)
+    with (
+        wiring.fetcher(run.stack, source, run.clock) as fetcher,
+        wiring.ingest_queue(run.stack, run.clock, remote=remote) as queue,
+        graceful() as interrupt,
+        render.progress(f"{source} {request.pair.symbol} {request.timeframe.value}", quiet=run.json) as bar,
+    ):
+        try:
+            report = collect(
+                fetcher,
+                queue,
+                request,
+                clock=run.clock,
+                on_page=lambda r: bar(r.queued, None, f"candles queued, back to {render.moment(r.oldest)}"),
+                stop=interrupt,
+            )
+        except CoinswarmError as error:
+            if error.report is not None and error.report.queued and not run.json:
+                _show_fetched(error.report)
+            raise
+    run.report(report.as_json(), lambda: _show_fetched(report), *_after_fetch(report))
+    if interrupt.exit_code is not None:
+        raise typer.Exit(interrupt.exit_code)
+    if report.incomplete:
+        raise typer.Exit(CoinswarmError.exit_code)
+
+
+def _moment(flag: str, text: str | None, now: int) -> int | None:
+    """Unix seconds from what a person writes. Raises `UsageError`: milliseconds and the future are never guessed at."""
+    if text is None:
+        return None
+    try:
+        moment = int(text)
+    except ValueError:
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            raise UsageError(
+                f"{flag} {text!r} is not a time", hint="Write unix seconds, 2024-01-31 or 2024-01-31T12:00:00Z."
+            ) from None
+        moment = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+    if moment >= LATEST:
+        raise UsageError(f"{flag} {text} is not in unix seconds", hint=f"Milliseconds? Then: {flag} {moment // 1000}")
+    if moment > now:
+        raise UsageError(f"{flag} {text} lies in the future", hint="Candles are only stored once they are closed.")
+    return moment
+
+
+def _show_fetched(report: FetchReport) -> None:
+    from coinswarm import render
+
+    render.line(report.message + ".")
+    if report.oldest is not None:
+        render.line(
+            f"  opens {render.moment(report.oldest)} to {render.moment(report.newest)} UTC, {report.requests} requests"
+        )
+    skipped = {
+        "still running": report.skipped.unfinished,
+        "before listing": report.skipped.before_listing,
+        "invalid": report.skipped.invalid,
+        "duplicate": report.skipped.duplicate,
+        "outside what was asked for": report.skipped.outside,
+    }
+    if any(skipped.values()):
+        render.line("  not queued: " + ", ".join(f"{n:,} {why}" for why, n in skipped.items() if n))
+    for example in report.skipped.examples:
+        render.line(f"    {example}")
+    if report.missing:
+        render.line(f"  gaps: {len(report.gaps):,}, {report.missing:,} candles that the source does not have")
+    for note in report.notes:
+        render.line(f"  note: {note}")
+    if report.incomplete:
+        render.warn(report.incomplete)
+
+
+def _after_fetch(report: FetchReport) -> list[str]:
+    steps = [] if report.request.dry_run or not report.queued else ["coinswarm consume"]
+    return steps + ([report.next_trigger] if report.next_trigger else [])
+
+
+@command(app, "consume")
+def consume(
+    run: Run,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, max=250, help="Batches in flight; the stack's unless said.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, max=100, help="Messages a batch; the stack's unless said.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep going when the queue is empty.")] = False,
+    max_batches: Annotated[int | None, typer.Option("--max-batches", min=1, metavar="N", help="Stop after N.")] = None,
+    remote_queue: Annotated[bool, typer.Option("--remote-queue", help="Pull from Cloudflare's own queue.")] = False,
+    remote: Remote = False,
+    yes: Yes = False,
+) -> None:
+    """Drain the queue into price_data: write, then acknowledge. Existing rows are never modified."""
+    from coinswarm import render, wiring
+    from coinswarm.consumer.worker import CONCURRENCY, Worker
+    from coinswarm.interrupt import graceful
+
+    if remote:
+        run.confirm_remote(f"write to price_data of the D1 database {run.stack.database().name}", yes=yes)
+    declared = run.stack.consumer()
+    with (
+        wiring.ingest_queue(run.stack, run.clock, remote=remote_queue) as queue,
+        wiring.ingest_database(run.stack, run.clock, remote=remote) as database,
+    ):
+        worker = Worker(
+            queue,
+            database,
+            run.clock,
+            concurrency=concurrency or (declared.max_concurrency if declared else None) or CONCURRENCY,
+            batch_size=batch_size or (declared.max_batch_size if declared else QUEUE_DEFAULTS.batch_size),
+            retry_delay_seconds=declared.retry_delay if declared else 0,
+        )
+        with graceful() as interrupt, render.progress("consume", quiet=run.json) as bar:
+            try:
+                report = worker.drain(
+                    watch=watch,
+                    max_batches=max_batches,
+                    stop=interrupt,
+                    on_batch=lambda r: bar(r.rows.received, None, f"rows, {r.rows.inserted:,} new"),
+                )
+            except CoinswarmError as error:
+                if error.report is not None and error.report.messages and not run.json:
+                    _show_consumed(error.report)
+                raise
+    run.report(report.as_json(), lambda: _show_consumed(report), *_after_consume(report))
+    if interrupt.exit_code is not None:
+        raise typer.Exit(interrupt.exit_code)
+
+
+def _show_consumed(report: ConsumeReport) -> None:
+    from coinswarm import render
+
+    rows = report.rows
+    render.line(
+        f"Stored {rows.inserted:,} new rows from {report.messages:,} messages in {report.batches:,} batches, "
+        f"{report.seconds:.1f} s ({report.rows_per_second:,.0f} rows/s)."
+    )
+    for count, text in (
+        (rows.duplicate, "rows were already there and stay as they are"),
+        (rows.rejected, "rows rejected"),
+        (report.retried, "messages to be tried again"),
+        (report.released, "messages given back unread"),
+        (report.stale, "messages were settled too late and come again"),
+    ):
+        if count:
+            render.line(f"  {count:,} {text}")
+    if report.conflicts:
+        render.warn(f"{report.conflicts:,} of those already there have other values than the row stored; it was kept:")
+        for conflict in report.as_json()["conflict_examples"]:
+            stored, offered = conflict["stored"], conflict["offered"]
+            where = f"{conflict['symbol']} {conflict['timeframe']} {conflict['source']} {conflict['timestamp']}"
+            changed = [f"{k} {stored[k]!r}, offered {offered[k]!r}" for k in stored if stored[k] != offered[k]]
+            render.warn(f"  {where}: {'; '.join(changed)}")
+    if report.dead_lettered or report.dropped:
+        render.warn(f"{report.dead_lettered:,} messages were dead-lettered, {report.dropped:,} dropped:")
+        for reason, count in report.reasons.most_common(5):
+            render.warn(f"  {count:,} × {reason}")
+    for note in report.notes:
+        render.line(f"  note: {note}")
+
+
+def _after_consume(report: ConsumeReport) -> list[str]:
+    return [*(["coinswarm queues dlq list"] if report.dead_lettered else []), "coinswarm d1 stats"]

@@ -1,0 +1,77 @@
+"""`coinswarm demo` and `coinswarm init`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coinswarm.commands.run import Run, command
+from coinswarm.errors import EXIT_FAILED
+
+
+app = typer.Typer()
+
+
+@command(app, "demo")
+def demo(run: Run, seed: Annotated[int, typer.Option("--seed", help="Another market.")] = 1) -> None:
+    """The whole pipeline against six simulated exchanges, offline; takes some seconds."""
+    import tempfile
+
+    from coinswarm import render
+    from coinswarm.demo import demo as run_demo
+
+    directory = run.persist_to or Path(tempfile.mkdtemp(prefix="coinswarm-demo-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    report = run_demo(directory, run.clock, seed=seed, on_step=render.note)
+
+    def show() -> None:
+        render.table(
+            ("source", "symbol", "timeframe", "rows stored", "as the market has them"),
+            [
+                (s.source, s.symbol, s.timeframe, s.stored, "✔ equal, row by row" if s.equal else "✘ differ")
+                for s in report.series
+            ],
+        )
+        render.line(
+            f"{report.consumed.rows.inserted:,} candles came through {report.requests:,} requests, "
+            f"{report.faults:,} of which went wrong; {report.consumed.rows_per_second:,.0f} rows/s drained."
+        )
+
+    run.report(
+        report.as_json(),
+        show,
+        f"coinswarm d1 stats --persist-to {directory / 'state'}",
+        f"coinswarm queues list --persist-to {directory / 'state'}",
+        "coinswarm init my-candles   (then: fetch, consume)",
+    )
+    if not report.passed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@command(app, "init")
+def init(
+    run: Run, folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; here unless said.")] = Path()
+) -> None:
+    """Write wrangler.toml, coinswarm.toml and migrations/ to start from. What exists is left alone."""
+    from coinswarm import render
+    from coinswarm.init import init as write_files
+
+    report = write_files(folder)
+
+    def show() -> None:
+        for path in report.written:
+            render.line(f"wrote {path}")
+        for path in report.kept:
+            render.line(f"left alone {path}")
+
+    change = [] if folder == Path() else [f"cd {folder}"]
+    run.report(
+        report.as_json(),
+        show,
+        *change,
+        "coinswarm d1 migrations apply",
+        "coinswarm fetch BTC-USDC",
+        "coinswarm consume",
+    )

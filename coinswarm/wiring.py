@@ -1,0 +1,158 @@
+"""The composition root: from a `Stack` to the queue, database and fetcher that it means. The only place that names
+concrete classes; heavy modules are imported by the function that needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coinswarm.clock import Clock
+from coinswarm.config import Stack
+from coinswarm.errors import ConfigError, QueueNotFound
+
+if TYPE_CHECKING:
+    from coinswarm.cloudflare import CloudflareApi
+    from coinswarm.config import D1Database
+    from coinswarm.d1.local import LocalDatabase
+    from coinswarm.d1.types import Database
+    from coinswarm.fetchers.base import Fetcher
+    from coinswarm.queue.cloudflare import CloudflareQueueStore
+    from coinswarm.queue.sqlite import SqliteQueueStore
+    from coinswarm.queue.types import Queue, QueueStore
+
+
+def queue_file(stack: Stack) -> Path:
+    """Where the local queues lie: beside wrangler's own state."""
+    return stack.state_dir / "v3" / "coinswarm" / "queues.sqlite"
+
+
+@contextmanager
+def fetcher(stack: Stack, source: str, clock: Clock) -> Iterator[Fetcher]:
+    """The exchange, at its own address or the one configured. Raises `UsageError` for an unknown source."""
+    from coinswarm import fetchers
+    from coinswarm.transport import http_client
+
+    with http_client() as client:
+        key = stack.api_keys.get(source)
+        yield fetchers.build(
+            source,
+            client=client,
+            clock=clock,
+            base_url=stack.source_urls.get(source),
+            api_key=key.reveal() if key else None,
+        )
+
+
+@contextmanager
+def local_queues(stack: Stack, clock: Clock) -> Iterator[SqliteQueueStore]:
+    """The local queues; those that the configuration declares exist, with its settings."""
+    from coinswarm.queue.sqlite import SqliteQueueStore
+
+    with closing(SqliteQueueStore(queue_file(stack), clock)) as store:
+        for name in stack.queue_names:
+            consumer = stack.consumer(name)
+            workers = [producer.worker for producer in stack.producers if producer.queue == name]
+            store.ensure(name, consumer=consumer.settings if consumer else None, producers=workers)
+        yield store
+
+
+@contextmanager
+def queues(stack: Stack, clock: Clock, *, remote: bool = False) -> Iterator[QueueStore]:
+    """All queues, local or of the Cloudflare account."""
+    if not remote:
+        with local_queues(stack, clock) as store:
+            yield store
+        return
+    with remote_queues(stack, clock) as account:
+        yield account
+
+
+@contextmanager
+def remote_queues(stack: Stack, clock: Clock) -> Iterator[CloudflareQueueStore]:
+    from coinswarm.queue.cloudflare import CloudflareQueueStore
+
+    with cloudflare(stack, clock) as api:
+        yield CloudflareQueueStore(api)
+
+
+@contextmanager
+def ingest_queue(stack: Stack, clock: Clock, *, remote: bool = False) -> Iterator[Queue]:
+    """The queue between `fetch` and `consume`."""
+    name = stack.queue()
+    with queues(stack, clock, remote=remote) as store:
+        try:
+            yield store.open(name)
+        except QueueNotFound as missing:
+            if remote and missing.hint is None:
+                missing.hint = f"Create it with: coinswarm queues create {name} --remote"
+            raise
+
+
+def dead_letter_place(stack: Stack) -> str:
+    """Where the dead letters of the pipeline's queue are: its dead-letter queue, or the queue itself, held for it."""
+    consumer = stack.consumer()
+    return (consumer.dead_letter_queue if consumer else None) or stack.queue()
+
+
+@contextmanager
+def database(stack: Stack, key: str | None, clock: Clock, *, remote: bool = False) -> Iterator[Database]:
+    """One database by name, binding or id; without a key, the one the pipeline writes to."""
+    if not remote:
+        with closing(local_database(stack.database(key), stack, clock)) as local:
+            yield local
+        return
+    from coinswarm.d1.remote import RemoteDatabase
+
+    with cloudflare(stack, clock) as api:
+        yield RemoteDatabase.open(api, _remote_name(stack, key))
+
+
+@contextmanager
+def ingest_database(stack: Stack, clock: Clock, *, remote: bool = False) -> Iterator[Database]:
+    """The database that `consume` writes to. Its batches insert or do nothing, so they may be sent twice."""
+    if not remote:
+        with database(stack, None, clock) as local:
+            yield local
+        return
+    from coinswarm.d1.remote import RemoteDatabase
+
+    with cloudflare(stack, clock) as api:
+        yield RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
+
+
+def local_database(declared: D1Database, stack: Stack, clock: Clock) -> LocalDatabase:
+    from coinswarm.d1.local import LocalDatabase
+    from coinswarm.d1.path import database_path
+
+    path = database_path(declared.local_id, stack.state_dir)
+    return LocalDatabase(path, name=declared.name, id=declared.id or declared.local_id, clock=clock)
+
+
+def _remote_name(stack: Stack, key: str | None) -> str:
+    """The id the configuration knows; what it does not know is a name or id on Cloudflare."""
+    if key is not None and not any(declared.known_as(key) for declared in stack.databases):
+        return key
+    declared = stack.database(key)
+    return declared.id or declared.name
+
+
+@contextmanager
+def cloudflare(stack: Stack, clock: Clock) -> Iterator[CloudflareApi]:
+    """Cloudflare's REST API with the account and token of the environment. Raises `ConfigError` without them."""
+    from coinswarm.cloudflare import CloudflareApi
+    from coinswarm.transport import http_client
+
+    missing = [
+        name
+        for name, value in (("CLOUDFLARE_API_TOKEN", stack.api_token), ("CLOUDFLARE_ACCOUNT_ID", stack.account_id))
+        if not value
+    ]
+    if missing or stack.api_token is None or stack.account_id is None:
+        raise ConfigError(
+            f"--remote needs {' and '.join(missing)}",
+            hint="Set them in the environment or in .dev.vars; the token needs D1 Edit and Queues Edit.",
+        )
+    with http_client() as client:
+        yield CloudflareApi(stack.account_id, stack.api_token, client=client, clock=clock, base_url=stack.api_base_url)
