@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -40,26 +41,24 @@ class Decoded:
 def pack(candles: Iterable[Candle], rows_per_message: int = ROWS_PER_MESSAGE) -> Iterator[tuple[bytes, int]]:
     """Message bodies of up to `rows_per_message` candles each, with the number of candles in each.
 
-    Order is kept. A body never exceeds the 128,000 bytes of a message; candles that would are carried over.
+    Order is kept. A body never exceeds the 128,000 bytes of a message: candles that would make one are parted.
     Raises `InvalidPayload` if one candle alone is too large.
     """
-    parts: list[bytes] = []
-    size = 2
-    for candle in candles:
-        part = _encoder.encode(candle)
-        if len(part) + 2 > BODY_BYTES:
-            raise InvalidPayload(f"one candle of {candle.symbol[:40]} alone is larger than a message may be")
-        if parts and (len(parts) == rows_per_message or size + len(part) > BODY_BYTES):
-            yield _join(parts)
-            parts, size = [], 2
-        parts.append(part)
-        size += len(part) + 1
-    if parts:
-        yield _join(parts)
+    remaining = iter(candles)
+    while chunk := list(islice(remaining, rows_per_message)):
+        yield from _fitting(chunk)
 
 
-def _join(parts: list[bytes]) -> tuple[bytes, int]:
-    return b"[" + b",".join(parts) + b"]", len(parts)
+def _fitting(candles: list[Candle]) -> Iterator[tuple[bytes, int]]:
+    body = _encoder.encode(candles)
+    if len(body) <= BODY_BYTES:
+        yield body, len(candles)
+        return
+    if len(candles) == 1:
+        raise InvalidPayload(f"one candle of {candles[0].symbol[:40]} alone is larger than a message may be")
+    half = len(candles) // 2
+    yield from _fitting(candles[:half])
+    yield from _fitting(candles[half:])
 
 
 def decode(body: bytes, *, taken_ms: int) -> Decoded:

@@ -7,7 +7,7 @@ never because a reply was short or empty: outages, thin markets and source limit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from coinswarm.candles import EARLIEST, Candle, gaps
@@ -16,8 +16,8 @@ from coinswarm.errors import CoinswarmError, FetchFailed, SourceError, UsageErro
 from coinswarm.fetchers.base import Fetcher, Page, PageRequest
 from coinswarm.fetchers.report import FetchReport, FetchRequest, iso
 from coinswarm.fetchers.sift import Window, count_refused, sift, spacing_fault
-from coinswarm.limits import QUEUES
 from coinswarm.payload import pack
+from coinswarm.queue.sendable import batches
 from coinswarm.queue.types import OutgoingMessage, Queue
 
 MAX_REQUESTS: Final = 100_000
@@ -192,11 +192,12 @@ class _Run:
         page = self.kept[: self.request.limit]
         page.reverse()
         queued = 0
-        for group in _sendable(pack(page, self.request.rows_per_message)):
-            rows = sum(count for _, count in group)
+        bodies = pack(page, self.request.rows_per_message)
+        for group in batches((count, OutgoingMessage(body)) for body, count in bodies):
+            rows = sum(count for count, _ in group)
             try:
                 if not self.request.dry_run:
-                    self.queue.send_batch([OutgoingMessage(body) for body, _ in group])
+                    self.queue.send_batch([message for _, message in group])
             except CoinswarmError as error:
                 self._note_gaps(page[:queued])
                 raise self._failed(error, page[-1].timestamp) from error
@@ -238,18 +239,3 @@ class _Run:
         failed.resume_to_ts = resume_to_ts
         failed.__cause__ = error
         return failed
-
-
-def _sendable(bodies: Iterator[tuple[bytes, int]]) -> Iterator[list[tuple[bytes, int]]]:
-    """Groups that one `send_batch` takes: 100 messages, 256,000 bytes with their metadata."""
-    group: list[tuple[bytes, int]] = []
-    size = 0
-    for body, rows in bodies:
-        weight = len(body) + QUEUES.metadata_bytes
-        if group and (len(group) == QUEUES.batch_messages or size + weight > QUEUES.batch_bytes):
-            yield group
-            group, size = [], 0
-        group.append((body, rows))
-        size += weight
-    if group:
-        yield group
