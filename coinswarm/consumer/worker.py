@@ -1,0 +1,198 @@
+"""The drain loop: lease a batch, store it, settle it; never the other way round.
+
+One thread leases and settles. Up to `concurrency` batches are being stored meanwhile, by a pool of threads where the
+database gains from calls in parallel (over a network), by the same thread where it does not: a SQLite file has one
+writer, and threads that pass the interpreter's lock to and fro are slower than one.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from typing import Any, Final
+
+from coinswarm.clock import Clock
+from coinswarm.consumer import verdict
+from coinswarm.consumer.report import ConsumeReport
+from coinswarm.consumer.rows import Contents, read
+from coinswarm.consumer.store import Stored, store
+from coinswarm.consumer.verdict import BackOff, Verdict
+from coinswarm.d1.schema import check_price_data
+from coinswarm.d1.types import Database
+from coinswarm.errors import CoinswarmError, QueuePaused
+from coinswarm.limits import QUEUES
+from coinswarm.queue.types import Message, Queue
+
+CONCURRENCY: Final = 5
+SHORTEST_PAUSE_SECONDS: Final = 0.02
+LONGEST_PAUSE_SECONDS: Final = 0.5
+"""Between two looks at a queue that delivers nothing now; also how long a request to stop may go unheard."""
+
+
+class Worker:
+    """Drains one queue into the `price_data` of one database. Several may work on the same queue."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        database: Database,
+        clock: Clock,
+        *,
+        concurrency: int = CONCURRENCY,
+        batch_size: int = QUEUES.batch_messages,
+        visibility_timeout_ms: int | None = None,
+        retry_delay_seconds: int = 0,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`retry_delay_seconds` is the least a retry waits; `jitter` returns 0 to 1 and spreads the back-off."""
+        self.queue = queue
+        self.database = database
+        self.clock = clock
+        self.concurrency = concurrency
+        self.batch_size = batch_size
+        self.visibility_timeout_ms = visibility_timeout_ms
+        self.back_off = BackOff(jitter, retry_delay_seconds)
+        self.report = ConsumeReport()
+        """What this worker has done so far, over all its drains."""
+
+    def drain(
+        self,
+        *,
+        watch: bool = False,
+        max_batches: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        on_batch: Callable[[ConsumeReport], None] = lambda _report: None,
+    ) -> ConsumeReport:
+        """Work until nothing is waiting, delayed or in flight anywhere; with `watch` until `stop` returns true.
+
+        `stop` ends it after the batches under way; `on_batch` hears of every settled batch. When those are settled and
+        the failed one is given back, raises the fatal error that ended it (`SchemaMismatch`, `StorageFull`, …) with the
+        report so far, or the unforeseen exception. Nothing is acknowledged that is not stored.
+        """
+        started = self.clock.monotonic()
+        self.report.interrupted = False
+        pool: Executor = ThreadPoolExecutor(self.concurrency, "consumer") if self.database.parallel else _SameThread()
+        try:
+            check_price_data(self.database)
+            with pool:
+                _Drain(self, pool, watch, max_batches, stop, on_batch).run()
+        except CoinswarmError as error:
+            error.report = self.report
+            raise
+        finally:
+            self.report.seconds += self.clock.monotonic() - started
+        return self.report
+
+
+class _Drain:
+    """The state of one `drain`."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        pool: Executor,
+        watch: bool,
+        max_batches: int | None,
+        stop: Callable[[], bool],
+        on_batch: Callable[[ConsumeReport], None],
+    ) -> None:
+        self.worker = worker
+        self.report = worker.report
+        self.queue = worker.queue
+        self.pool = pool
+        self.watch = watch
+        self.batches_left = math.inf if max_batches is None else max_batches
+        self.stop = stop
+        self.on_batch = on_batch
+        self.in_flight: dict[Future[Stored], tuple[list[Message], Contents]] = {}
+        self.failure: BaseException | None = None
+        self.paused = False
+        self.idle_looks = 0
+
+    def run(self) -> None:
+        while True:
+            if messages := self._settle_and_lease():
+                self.idle_looks = 0
+                contents = read(messages)
+                future = self.pool.submit(store, self.worker.database, contents.rows)
+                self.in_flight[future] = messages, contents
+            elif self.in_flight:
+                wait(self.in_flight, return_when=FIRST_COMPLETED)
+            elif self._is_over():
+                break
+            else:
+                self._pause()
+        if self.failure is not None:
+            raise self.failure
+
+    def _settle_and_lease(self) -> list[Message]:
+        """Settle the batches that are stored and lease the next, in one commit of the queue."""
+        done = [future for future in self.in_flight if future.done()]
+        verdicts = [self._verdict(future, *self.in_flight.pop(future)) for future in done]
+        leasing = not self._ending() and len(self.in_flight) < self.worker.concurrency
+        if not verdicts and not leasing:
+            return []
+        with self.queue.transaction():
+            settled = [self.queue.settle(verdict.settlement) for verdict in verdicts]
+            messages = self._lease() if leasing else []
+        for one, result in zip(verdicts, settled, strict=True):
+            one.add_to(self.report, result)
+            self.on_batch(self.report)
+        return messages
+
+    def _verdict(self, future: Future[Stored], messages: list[Message], contents: Contents) -> Verdict:
+        error = future.exception()
+        if error is None:
+            return verdict.stored(messages, contents, future.result())
+        if not (isinstance(error, CoinswarmError) and error.retryable):
+            self.failure = self.failure or error
+        return verdict.failed(messages, contents, error, self.worker.back_off)
+
+    def _lease(self) -> list[Message]:
+        try:
+            messages = self.queue.lease(self.worker.batch_size, visibility_timeout_ms=self.worker.visibility_timeout_ms)
+        except QueuePaused:
+            self.paused = True
+            return []
+        self.paused = False
+        if messages:
+            self.batches_left -= 1
+            self.report.batches += 1
+            self.report.messages += len(messages)
+        return messages
+
+    def _ending(self) -> bool:
+        if self.stop():
+            self.report.interrupted = True
+        return self.report.interrupted or self.failure is not None or self.batches_left <= 0
+
+    def _is_over(self) -> bool:
+        if self._ending():
+            return True
+        if self.watch:
+            return False
+        if self.paused:
+            self.report.notes.append(f"delivery from {self.queue.name} is paused; what it holds is still there")
+            return True
+        return self.queue.wait_hint_ms() is None
+
+    def _pause(self) -> None:
+        """Wait until a message may be deliverable: longer each time, and never longer than one may be left unheard."""
+        hint = None if self.paused else self.queue.wait_hint_ms()
+        longest = LONGEST_PAUSE_SECONDS if not hint else min(LONGEST_PAUSE_SECONDS, hint / 1000)
+        self.worker.clock.sleep(min(longest, SHORTEST_PAUSE_SECONDS * 2**self.idle_looks))
+        self.idle_looks = min(self.idle_looks + 1, 10)
+
+
+class _SameThread(Executor):
+    """Runs each call where it is submitted."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
