@@ -1,0 +1,261 @@
+"""One open connection that runs statements as D1 does: one transaction a call, guarded, timed and metered."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from coinswarm.d1 import faults
+from coinswarm.d1.guard import Guard, Kind, inspect, refuse_named_parameters
+from coinswarm.d1.meter import Cost, Meter
+from coinswarm.d1.types import Meta, QueryResult, SqlValue, Statement
+from coinswarm.errors import DatabaseUnavailable, SqlError
+from coinswarm.limits import D1
+from coinswarm.storage import connect, storage_error, translated
+
+SERVED_BY: Final = "coinswarm.local"
+CACHE_KIB: Final = 8_000
+"""SQLite's page cache: the upper levels of a large table, and little beside the process itself."""
+
+_OPERATIONS_PER_CHECK: Final = 50_000
+"""SQLite's virtual machine looks at the clock this often, about every millisecond."""
+_TEXTS: Final = 512
+_TEXT_LENGTH: Final = 20_000
+"""So many SQL texts up to this length are remembered with what is known about them."""
+# The comment keeps Python's statement cache from handing these, compiled, to someone who sends the bare pragma.
+_PAGE_COUNT: Final = "PRAGMA page_count -- ours"
+_FREE_PAGES: Final = "PRAGMA freelist_count -- ours"
+_SCHEMA_VERSION: Final = "PRAGMA schema_version -- ours"
+
+_FAILURES: Final = (sqlite3.Error, ArithmeticError, TypeError, ValueError)
+"""Besides its own errors, Python's sqlite3 raises these for values that SQLite cannot hold."""
+
+
+_WRITING: Final = (Kind.WRITE, Kind.SCHEMA)
+_UNCHANGED: Final = Cost(per_row=0)
+"""Of a statement that found the schema as it wanted it."""
+
+
+class NotUtf8(Exception):
+    """A TEXT value is not UTF-8; the call was rolled back and can be run with `lenient=True`."""
+
+
+class _Text:
+    """What is known about one SQL text: its kind, and its cost once it has run under the present schema."""
+
+    __slots__ = ("cost", "kind")
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.cost: Cost | None = None
+
+
+class Engine:
+    """A connection to one database file; not to be used by two threads at once.
+
+    Opening raises the `StorageError` that fits, `run` also `SqlError` and `DatabaseUnavailable`.
+    """
+
+    def __init__(
+        self, path: Path, *, monotonic: Callable[[], float], create: bool, busy_timeout: float, max_bytes: int
+    ) -> None:
+        self._path = path
+        self._monotonic = monotonic
+        self._max_bytes = max_bytes
+        self._deadline = math.inf
+        self._guard = Guard()
+        self._texts: dict[str, _Text] = {}
+        self._schema: int | None = None
+        self._size = 0
+        self._connection = connect(path, busy_timeout=busy_timeout, create=create)
+        try:
+            with translated(path):
+                for pragma in ("foreign_keys=ON", "recursive_triggers=OFF", f"cache_size=-{CACHE_KIB}"):
+                    self._connection.execute(f"PRAGMA {pragma}")
+                self._page_size = self._number("PRAGMA page_size")
+                self._number(_SCHEMA_VERSION)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._cursor = self._connection.cursor()
+        self._meter = Meter(self._connection, self._guard)
+        self._connection.set_progress_handler(self._is_late, _OPERATIONS_PER_CHECK)
+        self._guard.install(self._connection)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Between calls only if rolling back failed."""
+        return self._connection.in_transaction
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def run(self, statements: Sequence[Statement], *, lenient: bool = False) -> list[QueryResult]:
+        """All statements in one transaction, or none. `lenient` replaces what is not UTF-8 instead of `NotUtf8`."""
+        known = self._texts.get
+        texts = [known(sql) or self._learn(sql) for sql, _ in statements]
+        self._deadline = self._monotonic() + D1.query_seconds
+        if lenient:
+            self._connection.text_factory = _replacing
+        try:
+            self._begin(texts)
+            results = self._run_all(statements, texts)
+            self._commit(results)
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._deadline = math.inf
+            self._guard.actions = None
+            self._connection.text_factory = str
+            if self._guard.lasting:
+                self._guard.restore(self._connection)
+        return results
+
+    def _learn(self, sql: str) -> _Text:
+        text = _Text(inspect(sql))
+        if len(sql) <= _TEXT_LENGTH:
+            if len(self._texts) >= _TEXTS:
+                self._texts.clear()
+            self._texts[sql] = text
+        return text
+
+    def _begin(self, texts: Sequence[_Text]) -> None:
+        try:
+            if any(text.kind in _WRITING for text in texts):
+                self._connection.execute("BEGIN IMMEDIATE")
+            elif len(texts) != 1 or texts[0].kind is not Kind.READ:
+                self._connection.execute("BEGIN")
+            self._note_schema()
+        except sqlite3.Error as error:
+            raise storage_error(error, self._path) from error
+
+    def _run_all(self, statements: Sequence[Statement], texts: Sequence[_Text]) -> list[QueryResult]:
+        """The hot path: everything that can be known by SQL text is known already."""
+        connection, cursor, monotonic = self._connection, self._cursor, self._monotonic
+        results: list[QueryResult] = []
+        before = connection.total_changes
+        started = monotonic()
+        for (sql, params), text in zip(statements, texts, strict=True):
+            cost = text.cost
+            columns: Sequence[str] = ()
+            rows: list[tuple[SqlValue, ...]] = []
+            try:
+                if cost is None:
+                    self._watch(sql, params)
+                cursor.execute(sql, params)
+                if cursor.description is not None:
+                    columns = [column[0] for column in cursor.description]
+                    rows = cursor.fetchall()
+                after = connection.total_changes
+                changes = after - before
+                direct = cursor.rowcount
+                now = monotonic()
+                if cost is None:
+                    cost = self._reckon(sql, params, text)
+                read = cost.reads if cost.plain else self._meter.rows_read(cost, len(rows), changes)
+            except _FAILURES as error:
+                raise self._translated(error, sql, params) from error
+            meta = Meta(
+                (now - started) * 1000,
+                changes,
+                cursor.lastrowid or 0,
+                changes != 0,
+                0,
+                read,
+                # What a trigger or a foreign key changed besides is not in `rowcount`: one row each.
+                cost.fixed + (changes * cost.per_row if direct < 0 else changes + direct * (cost.per_row - 1)),
+                SERVED_BY,
+            )
+            results.append(QueryResult(columns, rows, meta))
+            if text.kind is Kind.SCHEMA and cost is not _UNCHANGED:
+                meta.changed_db = True
+            if now > self._deadline:
+                raise DatabaseUnavailable(faults.TIMED_OUT)
+            before, started = after, now
+        return results
+
+    def _commit(self, results: Sequence[QueryResult]) -> None:
+        try:
+            size = (self._number(_PAGE_COUNT) - self._number(_FREE_PAGES)) * self._page_size
+        except sqlite3.Error as error:
+            raise storage_error(error, self._path) from error
+        if self._connection.in_transaction:
+            if size > self._max_bytes and size > self._size:
+                raise SqlError(faults.DATABASE_FULL)
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise self._translated(error, "COMMIT", ()) from error
+        self._size = size
+        for result in results:
+            result.meta.size_after = size
+
+    def _roll_back(self) -> None:
+        self._deadline = math.inf
+        self._schema = None
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _watch(self, sql: str, params: Sequence[SqlValue]) -> None:
+        if params:
+            refuse_named_parameters(sql)
+        self._guard.actions = []
+
+    def _reckon(self, sql: str, params: Sequence[SqlValue], text: _Text) -> Cost:
+        """The cost of a text that has just run for the first time under this schema."""
+        actions = self._guard.actions
+        if not actions:  # it was still compiled from an earlier time: compile it again, in vain
+            self._guard.actions = actions = []
+            with suppress(sqlite3.Error):
+                self._connection.execute(f"EXPLAIN {sql}", params)
+        self._guard.actions = None
+        if text.kind is Kind.SCHEMA:
+            if not self._note_schema():
+                return _UNCHANGED
+            return self._meter.cost(text.kind, sql, params, actions)
+        text.cost = self._meter.cost(text.kind, sql, params, actions)
+        return text.cost
+
+    def _note_schema(self) -> bool:
+        """Whether the schema is another than at the last look; then what was reckoned under it is forgotten."""
+        version = self._number(_SCHEMA_VERSION)
+        if version == self._schema:
+            return False
+        self._schema = version
+        self._meter.forget()
+        for text in self._texts.values():
+            text.cost = None
+        return True
+
+    def _number(self, pragma: str) -> int:
+        self._guard.trusted = True
+        try:
+            return int(self._connection.execute(pragma).fetchone()[0])
+        finally:
+            self._guard.trusted = False
+
+    def _is_late(self) -> bool:
+        return self._monotonic() > self._deadline
+
+    def _translated(self, error: faults.Failure, sql: str, params: Sequence[SqlValue]) -> Exception:
+        if str(error).startswith(faults.NOT_UTF8):
+            return NotUtf8()
+        return faults.translate(error, self._path, sql, params, self._complaint)
+
+    def _complaint(self, sql: str) -> str | None:
+        """SQLite's message about a statement that is compiled and not run."""
+        try:
+            self._connection.execute(f"EXPLAIN {sql}")
+        except sqlite3.Error as error:
+            return str(error)
+        return None
+
+
+def _replacing(text: bytes) -> str:
+    return text.decode("utf-8", "replace")

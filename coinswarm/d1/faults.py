@@ -1,0 +1,162 @@
+"""SQLite's errors in D1's words: `<message>[ at offset N]: SQLITE_XXX[ (extended: SQLITE_XXX_YYY)]`.
+
+The form is workerd's `dbErrorMessage` (https://github.com/cloudflare/workerd, src/workerd/util/sqlite.c++). Python
+does not hand out `sqlite3_error_offset`, so the place is found again by compiling altered copies of the statement.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from coinswarm.d1 import guard
+from coinswarm.d1.splitter import tokens, verb
+from coinswarm.d1.types import SqlValue
+from coinswarm.errors import CoinswarmError, DatabaseUnavailable, SqlError
+from coinswarm.limits import D1
+from coinswarm.storage import storage_error
+
+TIMED_OUT: Final = "D1 DB storage operation exceeded timeout which caused object to be reset."
+DATABASE_FULL: Final = "Exceeded maximum DB size"
+TOO_BIG: Final = "string or blob too big: SQLITE_TOOBIG"
+NOT_UTF8: Final = "Could not decode to UTF-8"
+"""How Python begins its complaint about a TEXT value that is none."""
+
+Failure = sqlite3.Error | ArithmeticError | TypeError | ValueError
+"""What Python's sqlite3 raises for a statement or for values that SQLite cannot hold."""
+
+Probe = Callable[[str], "str | None"]
+"""Compiles a statement without running it; SQLite's message, or None if there is nothing to complain about."""
+
+_FILE_FAULTS: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOLFS,
+    }
+)
+_PLACED: Final = re.compile(
+    r"(?P<syntax>near \"(?P<near>.+)\": syntax error|unrecognized token: \"(?P<token>.+)\")"
+    r"|(?:no such column: |ambiguous column name: |no such function: |not authorized to use function: "
+    r"|misuse of (?:aliased )?(?:aggregate|window function)(?: function)?:? |wrong number of arguments to function )"
+    r"(?P<name>.+?)(?:\(\))?"
+    r"|(?:table|view) (?P<object>.+) already exists",
+    re.DOTALL,
+)
+_UNNAMED: Final = {3091: "SQLITE_CONSTRAINT_DATATYPE"}
+"""What Python calls `unknown`."""
+_STAND_IN: Final = "zq_{0}_qz"
+_TRIES: Final = 50
+
+
+def translate(
+    error: Failure,
+    path: Path,
+    sql: str,
+    params: Sequence[SqlValue],
+    probe: Probe,
+) -> CoinswarmError:
+    """What to raise for an error that `sql` ran into. The database must still be as it was when it failed."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    message = str(error)
+    # Python reports a value that cannot be bound under the code of whatever failed before: look at the values first.
+    if (fault := _bad_value(params)) is not None:
+        return SqlError(fault)
+    if isinstance(error, sqlite3.Error) and code & 0xFF in _FILE_FAULTS:
+        return storage_error(error, path)
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return DatabaseUnavailable(TIMED_OUT)
+    if "number of bindings" in message:
+        return SqlError(guard.WRONG_BINDINGS)
+    if "one statement at a time" in message:
+        return SqlError(guard.ONE_STATEMENT)
+    if not code:
+        return SqlError(message)
+    extended = _UNNAMED.get(code) or str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
+    primary = "_".join(extended.split("_")[:2])
+    place = offset(sql, message, probe)
+    return SqlError(
+        f"{message}{'' if place is None else f' at offset {place}'}: {primary}"
+        f"{'' if extended == primary else f' (extended: {extended})'}"
+    )
+
+
+def offset(sql: str, message: str, probe: Probe) -> int | None:
+    """Where in `sql` the fault of SQLite's `message` lies, in bytes of UTF-8; None where SQLite names no place."""
+    place: int | None = None
+    if message == "too many SQL variables" or message.startswith("variable number must be between"):
+        place = _bad_parameter(sql)
+    elif verb(sql) != "PRAGMA" and (match := _PLACED.fullmatch(message)):
+        if match["syntax"]:
+            place = _first_prefix(sql, match["near"] or match["token"], message, probe)
+        else:
+            place = _responsible(sql, match["name"] or match["object"], message, probe)
+    return None if place is None else len(sql[:place].encode())
+
+
+def _bad_parameter(sql: str) -> int | None:
+    taken = 0
+    for kind, token, place in tokens(sql):
+        if kind == "parameter":
+            number = int(token[1:]) if token[1:].isdigit() else taken + 1
+            if not 1 <= number <= D1.bound_parameters:
+                return place
+            taken = max(taken, number)
+    return None
+
+
+def _first_prefix(sql: str, token: str, message: str, probe: Probe) -> int | None:
+    """The parser stops at the first token that cannot follow: the statement cut off behind it fails the same way."""
+    for place in _occurrences(sql, re.escape(token)):
+        if probe(sql[: place + len(token)]) == message:
+            return place
+    return None
+
+
+def _responsible(sql: str, name: str, message: str, probe: Probe) -> int | None:
+    """The occurrence of a name that SQLite complains about: called otherwise, it complains otherwise."""
+    quotes = r"[\"`\]]?\s*\.\s*[\"`\[]?"
+    pattern = rf"(?<![\w$]){quotes.join(map(re.escape, name.split('.')))}(?![\w$])"
+    stand_in = "abs" if message.startswith("misuse") else _STAND_IN  # an unknown name would be complained about first
+    for number, place in enumerate(_occurrences(sql, pattern)):
+        end = place + len(re.compile(pattern, re.IGNORECASE).match(sql, place)[0])  # type: ignore[index]
+        if probe(sql[:place] + stand_in.format(number) + sql[end:]) != message:
+            return place - 1 if place and sql[place - 1] in '"`[' else place
+    return None
+
+
+def _occurrences(sql: str, pattern: str) -> Iterator[int]:
+    for number, match in enumerate(re.finditer(pattern, sql, re.IGNORECASE)):
+        if number == _TRIES:
+            return
+        yield match.start()
+
+
+def _bad_value(params: Sequence[SqlValue]) -> str | None:
+    """Why one of these cannot be bound, or None."""
+    for value in params:
+        if isinstance(value, int):
+            if not -(1 << 63) <= value < 1 << 63:
+                return f"the integer {value} has more than 64 bits; pass it as text"
+        elif isinstance(value, str):
+            if len(value) * 4 > D1.value_bytes and len(value.encode("utf-8", "replace")) > D1.value_bytes:
+                return TOO_BIG
+            if any("\ud800" <= char <= "\udfff" for char in value):
+                return "a string with half a surrogate pair cannot be stored as UTF-8"
+        elif isinstance(value, bytes | bytearray | memoryview):
+            if len(value) > D1.value_bytes:
+                return TOO_BIG
+        elif value is not None and not isinstance(value, float):
+            return f"Type '{type(value).__name__}' not supported for value '{value}'"
+    return None
