@@ -71,7 +71,7 @@ class SqliteQueue:
         rules.check_batch_size(batch_size)
         if visibility_timeout_ms is not None:
             rules.check_visibility(visibility_timeout_ms)
-        with self._file.operation():
+        with self._file.operation(durable=False):
             queue = self._state()
             if queue.paused:
                 raise QueuePaused(

@@ -39,14 +39,20 @@ class QueueFile:
         self.executemany = self._connection.executemany
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing, durable when it ends. Inside another one it is a part that fails or succeeds by itself."""
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """All or nothing, durable when it ends. Inside another one it is a part that fails or succeeds by itself.
+
+        Not `durable` spares the wait for the disk: a power cut, but no crash of the process, may undo it. The order of
+        transactions is kept, so that whatever was durable after it proves that it was, too.
+        """
         with self._lock:
             self._check()
             inner = self._depth > 0
             begun = False
             self._depth += 1
             try:
+                if not (durable or inner):
+                    self._say("PRAGMA synchronous = NORMAL")
                 self._say("SAVEPOINT part" if inner else "BEGIN IMMEDIATE")
                 begun = True
                 yield
@@ -59,11 +65,13 @@ class QueueFile:
                 raise
             finally:
                 self._depth -= 1
+                if not (durable or inner):
+                    self._say("PRAGMA synchronous = FULL")
 
     @contextmanager
-    def operation(self) -> Iterator[None]:
+    def operation(self, *, durable: bool = True) -> Iterator[None]:
         """A transaction of our own statements: what SQLite says inside becomes a `StorageError`."""
-        with self.transaction(), translated(self.path):
+        with self.transaction(durable=durable), translated(self.path):
             yield
 
     @contextmanager
