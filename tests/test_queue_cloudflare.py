@@ -414,31 +414,48 @@ def test_metrics_are_the_backlog() -> None:
 
 def test_one_looks_again_at_once_until_a_pull_is_empty_and_then_ever_less_often() -> None:
     clock = ManualClock()
-    empty = [pulled(), metrics(3)] * 6
+    empty = [pulled(), metrics(3)] * 7
     with queue(*empty, pulled(message_document(1)), pulled(), metrics(0), clock=clock) as (q, _):
         assert q.wait_hint_ms() == 0
         waits = []
-        for _ in range(6):
+        for _ in range(7):
             q.lease(10)
             hint = q.wait_hint_ms()
             assert hint is not None
             waits.append(hint)
             clock.advance(hint / 1000)
-        assert waits == [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]
+        assert waits == [1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 30_000]
         q.lease(10)
         assert q.wait_hint_ms() == 0
         q.lease(10)
         assert q.wait_hint_ms() is None
 
 
-def test_whoever_asks_before_the_time_is_told_what_is_left_of_it_without_a_request() -> None:
+@pytest.mark.parametrize(("backlog", "hint"), [(3, 750), (0, None)])
+def test_before_the_time_named_nobody_is_asked_again(backlog: int, hint: int | None) -> None:
+    """An idle consumer looks twice a second; each look would be a billed pull and one of the 1,200 requests."""
     clock = ManualClock()
-    with queue(pulled(), metrics(3), clock=clock) as (q, handler):
+    with queue(pulled(), metrics(backlog), pulled(message_document(1)), clock=clock) as (q, handler):
         q.lease(10)
-        assert q.wait_hint_ms() == 1_000
+        q.wait_hint_ms()
         clock.advance(0.25)
-        assert q.wait_hint_ms() == 750
-    assert len(handler.requests) == 2
+        assert (q.lease(10), q.wait_hint_ms()) == ([], hint)
+        assert len(handler.requests) == 2
+        clock.advance(0.75)
+        assert len(q.lease(10)) == 1
+
+
+def test_what_was_just_sent_or_given_back_is_looked_for_at_once() -> None:
+    for answer, act in (
+        (ok(), lambda q: q.send_batch([OutgoingMessage(b"1")])),
+        (settled(0, 1), lambda q: q.settle(Settlement(retries=[Retry("a")]))),
+    ):
+        with queue(pulled(), metrics(1), answer, pulled(message_document(1))) as (q, _):
+            q.lease(10)
+            q.wait_hint_ms()
+            act(q)
+            assert q.wait_hint_ms() == 0
+            assert len(q.lease(10)) == 1
 
 
 def test_peeking_takes_no_lease() -> None:
@@ -477,7 +494,7 @@ def test_another_queue_is_never_taken_for_the_one_asked_for() -> None:
     assert handler.paths == [f"GET /queues?name={NAME}&page={n}" for n in (1, 2)]
     with pytest.raises(QueueNotFound, match=f'"{NAME}" does not exist') as caught:
         CloudflareQueueStore(api_to(lambda _: ok([queue_document("other")]))).info(NAME)
-    assert caught.value.hint == "See what there is: coinswarm queues list --remote"
+    assert f"coinswarm queues create {NAME} --remote" in (caught.value.hint or "")
 
 
 def test_a_queue_is_created_with_its_settings_and_paused_by_an_update() -> None:

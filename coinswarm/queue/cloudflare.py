@@ -33,7 +33,8 @@ class CloudflareQueueStore:
         for item in self._api.pages(self._path, name=name):
             if isinstance(item, dict) and item.get("queue_name") == name:
                 return _info(item)
-        raise QueueNotFound(f'Queue "{name}" does not exist in account {self._api.account_id}', hint=LIST_HINT)
+        hint = f"{LIST_HINT}; create it: coinswarm queues create {name} --remote"
+        raise QueueNotFound(f'Queue "{name}" does not exist in account {self._api.account_id}', hint=hint)
 
     def create(self, name: str, settings: QueueSettings | None = None) -> QueueInfo:
         """Raises `InvalidQueueName`, `QueueExists`, `InvalidQueueSettings`."""

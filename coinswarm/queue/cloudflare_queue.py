@@ -7,7 +7,6 @@ local queue, because the API has no way to say it, stands with each method.
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -30,6 +29,7 @@ from coinswarm.errors import (
 )
 from coinswarm.limits import QUEUES
 from coinswarm.queue import message_wire, rules
+from coinswarm.queue.polling import Polling
 from coinswarm.queue.sendable import batches, unsendable
 from coinswarm.queue.types import (
     ConsumerSettings,
@@ -46,9 +46,6 @@ from coinswarm.transport.window import WindowLimiter
 
 MESSAGES_PER_SECOND: Final = 5_000
 """Pulled, and as many acked, a queue: https://developers.cloudflare.com/changelog/2025-04-17-pull-consumer-limits/."""
-POLL_MS: Final = (1_000, 2_000, 4_000, 8_000, 10_000)
-"""Between looks at a queue whose messages are delayed or leased by others: an empty pull is billed, and metrics count
-towards the account's 1,200 requests."""
 PURGE_POLLS: Final = 60
 LIST_HINT: Final = "See what there is: coinswarm queues list --remote"
 _THROTTLES: Final = {10250: QueueOverloaded, 10251: QueueStorageLimit, 10253: QueueError}
@@ -66,8 +63,7 @@ class CloudflareQueue:
         self._pulls = WindowLimiter(MESSAGES_PER_SECOND, 1.0, api.clock)
         self._acks = WindowLimiter(MESSAGES_PER_SECOND, 1.0, api.clock)
         self._leased: dict[str, tuple[Message, float]] = {}
-        self._empty_pulls = 0
-        self._look_again_at = api.clock.monotonic()
+        self._polling = Polling(api.clock)
         self._dead_letter_queue: CloudflareQueue | None = None
         self._lock = threading.Lock()
 
@@ -96,16 +92,23 @@ class CloudflareQueue:
             if (fault := unsendable(message)) is not None:
                 raise InvalidMessage(f"message {index} cannot be sent over HTTP: {fault}")
         self._post("/messages/batch", message_wire.push_request(messages, delay_seconds))
+        self._polling.wake()
         return [""] * len(messages)
 
     def lease(self, batch_size: int, *, visibility_timeout_ms: int | None = None) -> list[Message]:
-        """Pull. A reply that was lost leaves its messages hidden until their visibility timeout, not gone."""
+        """Pull. A reply that was lost leaves its messages hidden until their visibility timeout, not gone.
+
+        Before the time that `wait_hint_ms` named it returns nothing and asks nobody.
+        """
         rules.check_batch_size(batch_size)
         if visibility_timeout_ms is not None:
             rules.check_visibility(visibility_timeout_ms)
+        if self._polling.too_early:
+            return []
         body = message_wire.pull_request(batch_size, visibility_timeout_ms)
         result = self._post("/messages/pull", body, limiter=self._pulls, cost=batch_size)
         messages = _messages(result)
+        self._polling.pulled(len(messages))
         self._remember(messages, visibility_timeout_ms)
         return messages
 
@@ -125,6 +128,8 @@ class CloudflareQueue:
             return Settled()
         body = message_wire.ack_request(acks, retries)
         result = self._post("/messages/ack", body, limiter=self._acks, cost=len(acks) + len(retries))
+        if retries:
+            self._polling.wake()
         stale = _stale(result, [*acks, *(retry.lease_id for retry in retries)])
         messages = self._forget([*acks, *(retry.lease_id for retry in retries)])
         return self._settled(settlement, {letter.lease_id for letter in moved}, stale, messages)
@@ -134,20 +139,11 @@ class CloudflareQueue:
         return nullcontext()
 
     def wait_hint_ms(self) -> int | None:
-        """0 until a pull comes back empty; then, while there is a backlog, one second and up to ten."""
-        now = self._api.clock.monotonic()
-        with self._lock:
-            empty, left = self._empty_pulls, self._look_again_at - now
-        if not empty:
-            return 0
-        if left > 0:
-            return math.ceil(left * 1000)
-        if self.metrics().backlog == 0:
-            return None
-        wait = POLL_MS[min(empty, len(POLL_MS)) - 1]
-        with self._lock:
-            self._look_again_at = now + wait / 1000
-        return wait
+        """0 until a pull comes back empty; then, while there is a backlog, one second and up to thirty.
+
+        Whoever asks again earlier gets what is left of it.
+        """
+        return self._polling.hint_ms(lambda: self.metrics().backlog)
 
     def metrics(self) -> Metrics:
         """The backlog as Cloudflare estimates it; what waits, is delayed or in flight is not told apart (0)."""
@@ -211,7 +207,6 @@ class CloudflareQueue:
         now = self._api.clock.monotonic()
         until = now + 2 * (visibility_timeout_ms or QUEUES.visibility_timeout_ms) / 1000
         with self._lock:
-            self._empty_pulls = 0 if messages else self._empty_pulls + 1
             self._leased = {lease: kept for lease, kept in self._leased.items() if kept[1] > now}
             self._leased |= {message.lease_id: (message, until) for message in messages}
 
