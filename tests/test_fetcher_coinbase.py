@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 
 import httpx
@@ -28,7 +29,7 @@ def seconds(iso: str) -> int:
     return int(datetime.fromisoformat(iso).timestamp())
 
 
-def traded_at(opens: list[int]) -> object:
+def traded_at(opens: list[int]) -> Callable[[httpx.Request], httpx.Response]:
     """A market with trades in these moments alone: answers any window as the exchange would."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -113,6 +114,22 @@ def test_before_the_listing_it_looks_back_to_2015_and_then_knows_the_end() -> No
     assert page.exhausted
     assert page.requests == route.call_count == 16
     assert oldest <= 1_420_070_400
+
+
+def test_a_window_that_is_empty_against_the_word_of_its_days_is_asked_for_again() -> None:
+    market = traded_at([TEN - n * HOUR for n in range(2000)])
+    with exchange("coinbase") as (coinbase, route):
+        route.side_effect = [body([]), market, market]
+        page = coinbase.page(ask("BTC-USD", "1h", TEN, 300))
+    assert (len(page.candles), page.requests, page.exhausted) == (300, 3, False)
+
+
+def test_a_window_that_stays_empty_against_the_word_of_its_days_is_an_error_and_no_hole() -> None:
+    days = traded_at([TEN - n * HOUR for n in range(2000)])
+    with exchange("coinbase") as (coinbase, route):
+        route.side_effect = lambda request: days(request) if request.url.params["granularity"] == "86400" else body([])
+        with pytest.raises(SourceUnavailable, match="no candles of BTC-USD for days that had trades"):
+            coinbase.page(ask("BTC-USD", "1h", TEN, 300))
 
 
 def test_before_2015_there_is_nothing_to_look_for() -> None:

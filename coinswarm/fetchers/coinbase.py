@@ -55,38 +55,50 @@ class Coinbase:
     def page(self, request: PageRequest) -> Page:
         """The window of `limit` buckets that ends at `to_ts`.
 
-        An empty window proves nothing, for times without trades have no rows. So the days before it are looked through,
-        300 at a time, for the last one with trades; when there is none back to 2015 the series is exhausted.
+        An empty window proves nothing, for times without trades have no rows. So the days up to it are looked through,
+        300 at a time, for the last one with trades before it; when there is none back to 2015 the series is exhausted.
+        Days with trades inside the window say that it is not empty at all: it is asked for once more.
         """
         step = offered(self.source, request.timeframe, TIMEFRAMES)
         newest = request.timeframe.floor(request.to_ts)
         start = newest - (min(request.limit, PAGE_ROWS) - 1) * step
-        rows, as_of = self._window(request.pair, request.timeframe, start, newest)
-        page = Page(
-            rows.candles,
-            covers_from=start,
-            as_of=as_of,
-            remark=SHARED_BOOK if request.pair.quote == "USDC" else None,
-            malformed=rows.malformed,
-        )
-        if not rows.candles and not rows.malformed:
-            self._look_back(request.pair, start - step, page)
-        return page
+        requests = 0
+        for _ in range(2):
+            rows, as_of = self._window(request.pair, request.timeframe, start, newest)
+            page = Page(
+                rows.candles,
+                covers_from=start,
+                as_of=as_of,
+                remark=SHARED_BOOK if request.pair.quote == "USDC" else None,
+                malformed=rows.malformed,
+                requests=requests + 1,
+            )
+            if rows.candles or rows.malformed or self._look_back(request.pair, start, newest + step, page):
+                return page
+            requests = page.requests
+        raise SourceUnavailable(self.source, f"sends no candles of {request.pair.symbol} for days that had trades")
 
-    def _look_back(self, pair: Pair, before: int, page: Page) -> None:
-        """Let an empty page speak for all days without trades up to `before`, or say that there never were any."""
+    def _look_back(self, pair: Pair, start: int, end: int, page: Page) -> bool:
+        """Let an empty page speak for all days without trades before it, or say that there never were any.
+
+        False if there are trades between `start` and `end`, the times the page itself is about.
+        """
         day = Timeframe.D1
-        until = day.floor(before)
+        until = day.floor(end - 1)
         while until >= EARLIEST:
             since = until - (PAGE_ROWS - 1) * day.seconds
             rows, _ = self._window(pair, day, since, until)
             page.requests += 1
-            traded = [candle.timestamp for candle in rows.candles if candle.timestamp <= until]
-            if traded:
-                page.covers_from = min(page.covers_from, traded[-1] + day.seconds)
-                return
+            opens = [candle.timestamp for candle in rows.candles]
+            if any(start <= opened <= end - day.seconds for opened in opens):
+                return False
+            before = [opened for opened in opens if opened < start]
+            if before:
+                page.covers_from = min(start, before[-1] + day.seconds)
+                return True
             until = since - day.seconds
         page.exhausted = True
+        return True
 
     def _window(self, pair: Pair, timeframe: Timeframe, start: int, end: int) -> tuple[Rows, float | None]:
         # Without either bound the other is ignored too, and the newest page comes instead.
