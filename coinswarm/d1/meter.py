@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final
 
 from coinswarm.d1.guard import Action, Guard, Kind
-from coinswarm.d1.splitter import tokens
+from coinswarm.d1.splitter import quoted, tokens
 from coinswarm.d1.types import SqlValue
 
 _AGGREGATES: Final = frozenset({"avg", "count", "max", "min", "sum", "total", "group_concat", "string_agg"})
@@ -122,7 +122,7 @@ class Meter:
             lines = [row[3] for row in self._connection.execute(f"EXPLAIN QUERY PLAN {sql}", params)]
         except sqlite3.Error:  # a statement that changed the schema it was compiled for; the estimate stays at nothing
             return
-        read = {a.first for a in actions if a.code in _READING and not _internal(a.first)}
+        read = {a.first for a in actions if a.code in _READING and a.first and not _internal(a.first)}
         aggregates = any(a.code == sqlite3.SQLITE_FUNCTION and (a.second or "").lower() in _AGGREGATES for a in actions)
         sorts = any("TEMP B-TREE" in line for line in lines)
         steps = [m for line in lines if (m := _STEP.match(line))]
@@ -132,9 +132,8 @@ class Meter:
             cost.looks_up = True
             return
         # An alias hides the table's name; with one table read it can only be that one.
-        names = (
-            m["name"] if m["name"] in read or len(read) != 1 else next(iter(read)) for m in steps if m["how"] == "SCAN"
-        )
+        only = next(iter(read)) if len(read) == 1 else None
+        names = [only or m["name"] for m in steps if m["how"] == "SCAN"]
         cost.scans = tuple(name for name in names if self._table(name) is not None)
         cost.looks_up = len(cost.scans) < len(steps)
 
@@ -191,11 +190,6 @@ class Meter:
             count = self._connection.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0]
             known = self._counts[table] = (count, version, changes)
         return known[0]
-
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _words(sql: str) -> tuple[list[str], list[str]]:

@@ -74,6 +74,11 @@ def verb(sql: str) -> str:
     return "WITH" if common_table else ""
 
 
+def quoted(name: str) -> str:
+    """A name as SQL writes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _statement_end(sql: str, start: int) -> int:
     """Where the statement that begins at `start` is over, its semicolon included."""
     trigger = _TRIGGER.match(sql, start)
