@@ -89,7 +89,7 @@ class Faults:
         """From `429:0.1` or `kraken/error:0.2` each. Raises `UsageError`."""
         rates: dict[str, float] = {}
         for text in texts:
-            kind, _, share = text.rpartition(":")
+            kind, _, share = text.partition(":")
             try:
                 rates[kind] = float(share)
             except ValueError:

@@ -63,7 +63,7 @@ class SyntheticMarket:
     ) -> None:
         if not 0 <= idle < 1:
             raise UsageError(
-                f"the share of idle buckets is {idle}", hint="Give a number from 0 up to, not including, 1."
+                f"the share of idle buckets is {idle}", hint="Give a number from 0 to below 1, as 0.05."
             )
         self.seed = seed
         self._idle = idle
