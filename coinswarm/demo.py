@@ -89,7 +89,7 @@ def demo(
         on_step(f"six exchanges answer on 127.0.0.1:{simulator.port}, every tenth reply goes wrong")
         stack = load(cwd=directory, environ=simulator.environment, persist_to=directory / "state")
         with wiring.ingest_queue(stack, clock) as queue, wiring.ingest_database(stack, clock) as database:
-            apply(database, wiring.migrations(stack, None))
+            apply(database, wiring.migrations_of(stack.database()))
             on_step(f"{database.name} is migrated: wrangler opens the same file")
             for request, source in _requests(clock):
                 fetched = _fetch(stack, source, request, clock)

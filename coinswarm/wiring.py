@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from coinswarm.clock import Clock
 from coinswarm.config import Stack
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from coinswarm.cloudflare import CloudflareApi
     from coinswarm.config import D1Database
     from coinswarm.d1.local import LocalDatabase
+    from coinswarm.d1.migrate import Migration
     from coinswarm.d1.types import Database
     from coinswarm.fetchers.base import Fetcher
     from coinswarm.queue.cloudflare import CloudflareQueueStore
@@ -122,12 +123,61 @@ def ingest_database(stack: Stack, clock: Clock, *, remote: bool = False) -> Iter
         yield RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
 
 
+def list_databases(stack: Stack, clock: Clock, *, remote: bool = False) -> list[dict[str, Any]]:
+    """The databases that the configuration names with their local files, or those of the Cloudflare account."""
+    if not remote:
+        return [_describe(stack, declared) for declared in stack.databases]
+    from coinswarm.d1.remote import databases
+
+    with cloudflare(stack, clock) as api:
+        return [
+            {"uuid": each.id, "name": each.name, "file_size": each.file_size, "created_at": each.created_at}
+            for each in databases(api)
+        ]
+
+
+def _describe(stack: Stack, declared: D1Database) -> dict[str, Any]:
+    from coinswarm.d1.path import database_path
+
+    path = database_path(declared.local_id, stack.state_dir)
+    return {
+        "uuid": declared.id,
+        "name": declared.name,
+        "binding": declared.binding,
+        "file_size": path.stat().st_size if path.exists() else 0,
+        "path": str(path),
+    }
+
+
+def path_of(database: Database) -> Path | None:
+    """The file of a local database."""
+    return getattr(database, "path", None)
+
+
 def local_database(declared: D1Database, stack: Stack, clock: Clock) -> LocalDatabase:
     from coinswarm.d1.local import LocalDatabase
     from coinswarm.d1.path import database_path
 
     path = database_path(declared.local_id, stack.state_dir)
     return LocalDatabase(path, name=declared.name, id=declared.id or declared.local_id, clock=clock)
+
+
+def migrations_of(declared: D1Database) -> list[Migration]:
+    """The migrations of a database's folder, in order; the bundled ones where it has none."""
+    from coinswarm.d1.migrate import PATTERN, bundled_migrations, migrations_in
+
+    folder = declared.migrations_dir
+    if not folder.is_dir() and not declared.migrations_dir_given:
+        folder = bundled_migrations()
+    return migrations_in(folder, migrations_glob(declared) or PATTERN)
+
+
+def migrations_glob(declared: D1Database) -> str | None:
+    """`migrations_pattern`, which starts at the wrangler file, as a glob below the migrations folder."""
+    if declared.migrations_pattern is None:
+        return None
+    parts = PurePosixPath(declared.migrations_pattern).parts
+    return str(PurePosixPath(*parts[parts.index(declared.migrations_dir.name) + 1 :]))
 
 
 def _remote_name(stack: Stack, key: str | None) -> str:

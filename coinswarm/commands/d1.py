@@ -2,58 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coinswarm.commands.run import Run, command
+from coinswarm.commands.run import Local, Remote, Run, Yes, command
 from coinswarm.errors import UsageError
+
+if TYPE_CHECKING:
+    from coinswarm.d1.types import Database
 
 app = typer.Typer(help="D1 databases: look into, query, migrate.", no_args_is_help=True)
 migrations = typer.Typer(help="Migrations, as wrangler keeps them.", no_args_is_help=True)
 app.add_typer(migrations, name="migrations")
 
 Name = Annotated[
-    str | None, typer.Argument(metavar="DATABASE", help="Name, binding or id; the stack's only database unless said.")
+    str | None, typer.Argument(metavar="DATABASE", help="Name, binding or id; the pipeline's own unless said.")
 ]
-Local = Annotated[bool, typer.Option("--local", help="The local database (the default).")]
-Remote = Annotated[bool, typer.Option("--remote", help="Cloudflare's own D1.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a remote write.")]
+
+
+@contextmanager
+def _database(run: Run, name: str | None, *, local: bool, remote: bool) -> Iterator[Database]:
+    from coinswarm import wiring
+
+    if local and remote:
+        raise UsageError("--local and --remote exclude each other", hint="Give one of them.")
+    with wiring.database(run.stack, name, run.clock, remote=remote) as opened:
+        yield opened
+
+
+def _before_write(run: Run, database: Database, what: str, *, remote: bool, yes: bool) -> None:
+    if remote:
+        run.confirm_remote(f"{what} on the D1 database {database.name} ({database.id})", yes=yes)
 
 
 @command(app, "list")
-def list_databases(run: Run) -> None:
-    """The databases of the stack."""
+def list_databases(run: Run, local: Local = False, remote: Remote = False) -> None:
+    """The databases of the stack, or of the Cloudflare account."""
     from coinswarm import render, wiring
 
-    rows = wiring.list_databases(run.stack)
-    run.report(
-        rows,
-        lambda: render.table(
-            ("binding", "name", "id", "size", "file"),
-            [(r["binding"], r["name"], r["uuid"], render.size(r["file_size"]), r["path"]) for r in rows],
-        ),
-    )
+    rows = wiring.list_databases(run.stack, run.clock, remote=remote and not local)
+    columns = ("name", "uuid", "file_size", "path") if not remote else ("name", "uuid", "file_size", "created_at")
+    run.report(rows, lambda: render.table(columns, [[row[column] for column in columns] for row in rows]))
 
 
 @command(app, "info")
 def info(run: Run, database: Name = None, local: Local = False, remote: Remote = False) -> None:
     """One database: where it is, how large, how many tables."""
     from coinswarm import render, wiring
+    from coinswarm.d1.stats import info as describe
 
-    with wiring.database(run, database, local=local, remote=remote) as opened:
-        document = wiring.database_info(opened)
+    with _database(run, database, local=local, remote=remote) as opened:
+        document = describe(opened, wiring.path_of(opened))
     run.report(document, lambda: render.facts(document.items()), "coinswarm d1 stats")
 
 
 @command(app, "stats")
 def stats(run: Run, database: Name = None, local: Local = False, remote: Remote = False) -> None:
     """What price_data holds: every series with its rows, first and last candle and gaps."""
-    from coinswarm import render, wiring
+    from coinswarm import render
     from coinswarm.d1.stats import stats as read_stats
 
-    with wiring.database(run, database, local=local, remote=remote) as opened:
+    with _database(run, database, local=local, remote=remote) as opened:
         document = read_stats(opened)
 
     def show() -> None:
@@ -84,11 +97,11 @@ def execute(
     yes: Yes = False,
 ) -> None:
     """Run SQL as D1 would, in one transaction; exits 1 and changes nothing if a statement fails."""
-    from coinswarm import render, wiring
+    from coinswarm import render
 
     text = _sql_text(sql, file)
-    with wiring.database(run, database, local=local, remote=remote) as opened:
-        wiring.confirm_remote_write(run, opened, text, yes=yes)
+    with _database(run, database, local=local, remote=remote) as opened:
+        _before_write(run, opened, "run SQL", remote=remote, yes=yes)
         results = opened.execute(text)
     document = [{"results": result.objects, "success": True, "meta": result.meta.as_json()} for result in results]
 
@@ -108,9 +121,8 @@ def execute(
 def _sql_text(sql: str | None, file: Path | None) -> str:
     if (sql is None) == (file is None):
         raise UsageError("say what to execute", hint="Give either --command SQL or --file FILE.")
-    if sql is not None:
-        return sql
-    assert file is not None
+    if file is None:
+        return sql or ""
     try:
         return file.read_text("utf-8")
     except OSError as error:
@@ -125,11 +137,10 @@ def list_migrations(run: Run, database: Name = None, local: Local = False, remot
     from coinswarm import render, wiring
     from coinswarm.d1 import migrate
 
-    with wiring.database(run, database, local=local, remote=remote) as opened:
-        pending = migrate.pending(
-            opened, wiring.migrations(run.stack, opened), table=wiring.migrations_table(run.stack, opened)
-        )
-    names = [m.name for m in pending]
+    declared = run.stack.database(database)
+    with _database(run, database, local=local, remote=remote) as opened:
+        found = migrate.pending(opened, wiring.migrations_of(declared), table=declared.migrations_table)
+    names = [migration.name for migration in found]
     if not names:
         run.report(names, lambda: render.line("No migrations to apply."))
         return
@@ -142,10 +153,13 @@ def apply_migrations(
 ) -> None:
     """Apply them in order, each in a transaction of its own."""
     from coinswarm import render, wiring
+    from coinswarm.d1 import migrate
 
-    with wiring.database(run, database, local=local, remote=remote) as opened:
-        wiring.confirm_remote_write(run, opened, "migrations", yes=yes)
-        names = wiring.apply_migrations(run.stack, opened)
+    declared = run.stack.database(database)
+    found = wiring.migrations_of(declared)
+    with _database(run, database, local=local, remote=remote) as opened:
+        _before_write(run, opened, "apply migrations", remote=remote, yes=yes)
+        names = migrate.apply(opened, found, table=declared.migrations_table)
     document: list[dict[str, Any]] = [{"name": name, "status": "applied"} for name in names]
 
     def show() -> None:
@@ -160,11 +174,15 @@ def apply_migrations(
 @command(migrations, "create")
 def create_migration(
     run: Run,
-    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="What it does; becomes its file name.")],
-    database: Annotated[str | None, typer.Option("--database", help="Name, binding or id.")] = None,
+    words: Annotated[list[str], typer.Argument(metavar="[DATABASE] MESSAGE", help="What it does; names its file.")],
 ) -> None:
     """Write an empty migration with the next number."""
     from coinswarm import render, wiring
+    from coinswarm.d1 import migrate
 
-    path = wiring.create_migration(run.stack, database, message, run.clock)
+    if len(words) > 2:
+        raise UsageError("too many words", hint='Quote the message: coinswarm d1 migrations create "add an index"')
+    declared = run.stack.database(words[0] if len(words) == 2 else None)
+    pattern = wiring.migrations_glob(declared) or migrate.PATTERN
+    path = migrate.create(declared.migrations_dir, words[-1], run.clock, pattern=pattern)
     run.report({"path": str(path)}, lambda: render.line(f"Created {path}."), "coinswarm d1 migrations apply")

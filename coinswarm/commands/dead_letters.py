@@ -50,7 +50,7 @@ def list_dead_letters(
     from coinswarm import render
 
     with _dead_letters(run, name) as (queue, letters):
-        found = letters.list(limit=limit, after=after, source=source, reason=reason)
+        found = letters.records(limit=limit, after=after, source=source, reason=reason)
         causes = letters.causes()
 
     def show() -> None:
@@ -59,8 +59,8 @@ def list_dead_letters(
             return
         render.table(("messages", "from", "reason"), [(c.count, c.source, c.reason) for c in causes], title="Causes")
         render.table(
-            ("id", "from", "attempts", "dead-lettered", "bytes", "reason"),
-            [(r.id, r.source, r.attempts, render.moment(r.dead_lettered_ms / 1000), r.bytes, r.reason) for r in found],
+            ("id", "from", "attempts", "dead-lettered", "size", "reason"),
+            [(r.id, r.source, r.attempts, render.moment(r.dead_lettered_ms / 1000), r.size, r.reason) for r in found],
         )
 
     steps = (

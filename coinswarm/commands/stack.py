@@ -10,7 +10,6 @@ import typer
 from coinswarm.commands.run import Run, command
 from coinswarm.errors import EXIT_FAILED
 
-
 app = typer.Typer()
 
 
