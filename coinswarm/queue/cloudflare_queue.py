@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +31,7 @@ from coinswarm.errors import (
 from coinswarm.limits import QUEUES
 from coinswarm.queue import message_wire, rules
 from coinswarm.queue.polling import Polling
+from coinswarm.queue.precedence import once
 from coinswarm.queue.sendable import batches, unsendable
 from coinswarm.queue.types import (
     ConsumerSettings,
@@ -120,19 +122,24 @@ class CloudflareQueue:
           is retried, until Cloudflare itself moves it;
         - a release is a retry without delay, and Cloudflare counts the delivery.
         """
+        for retry in settlement.retries:
+            if retry.delay_seconds is not None:
+                rules.check_delay(retry.delay_seconds)
+        settlement, again = once(settlement)
         moved, kept = self._send_dead_letters(settlement.dead_letters)
         releases = [Retry(lease, 0) for lease in settlement.releases]
         retries = [*settlement.retries, *(Retry(letter.lease_id, None, letter.reason) for letter in kept), *releases]
         acks = [*settlement.acks, *(letter.lease_id for letter in moved)]
-        if not acks and not retries:
+        leases = [*acks, *(retry.lease_id for retry in retries)]
+        if not leases:
             return Settled()
         body = message_wire.ack_request(acks, retries)
-        result = self._post("/messages/ack", body, limiter=self._acks, cost=len(acks) + len(retries))
+        result = self._post("/messages/ack", body, limiter=self._acks, cost=len(leases))
         if retries:
             self._polling.wake()
-        stale = _stale(result, [*acks, *(retry.lease_id for retry in retries)])
-        messages = self._forget([*acks, *(retry.lease_id for retry in retries)])
-        return self._settled(settlement, {letter.lease_id for letter in moved}, stale, messages)
+        stale = _stale(result, leases)
+        settled = self._settled(settlement, {letter.lease_id for letter in moved}, stale, self._forget(leases))
+        return replace(settled, stale=(*settled.stale, *again))
 
     def transaction(self) -> AbstractContextManager[None]:
         """Nothing: each request is durable by itself."""
