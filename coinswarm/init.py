@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from coinswarm.config import TEMPLATES, WRANGLER_FILES
+from coinswarm.d1.migrate import bundled_migrations, migrations_in
 from coinswarm.errors import UsageError
 from coinswarm.storage import translated
 
@@ -16,10 +17,6 @@ _IGNORED_AS: Final = {
     ".wrangler/": (".wrangler", ".wrangler/", "/.wrangler", "/.wrangler/"),
     ".dev.vars*": (".dev.vars", ".dev.vars*", "/.dev.vars", "/.dev.vars*"),
 }
-
-
-_MIGRATIONS: Final = (Path(__file__).parent / "migrations", Path(__file__).parent.parent / "migrations")
-"""Inside an installed wheel, and in the repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +52,6 @@ def init(folder: Path) -> InitReport:
     return InitReport(tuple(starter.written), tuple(starter.kept))
 
 
-def bundled_migrations() -> dict[str, str]:
-    """The migrations that come with the package: SQL by file name, in order."""
-    folder = next(folder for folder in _MIGRATIONS if folder.is_dir())
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))}
-
-
 class _Starter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -87,7 +78,7 @@ class _Starter:
     def write_migrations(self, folder: Path) -> None:
         """The bundled migrations, unless the folder holds others: two series of numbers cannot be mixed."""
         self._stay_inside(folder)
-        bundled = bundled_migrations()
+        bundled = {migration.name: migration.sql() for migration in migrations_in(bundled_migrations())}
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file", hint="Move it away: migrations belong into a folder of that name.")
         present = {path.name for path in folder.glob("*.sql")} if folder.exists() else set()

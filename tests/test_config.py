@@ -247,6 +247,17 @@ def test_migration_keys_are_taken_relative_to_their_file(tmp_path: Path) -> None
     assert database.migrations_dir == tmp_path / "sub" / "db"
     assert database.migrations_dir_given
     assert (database.migrations_table, database.migrations_pattern) == ("m", "db/*/up.sql")
+    assert database.migrations_glob == "*/up.sql"
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern", "glob"),
+    [("a/a", "./a/a/*.sql", "*.sql"), (".", "*.sql", "*.sql"), ("db/", "db/**/*.sql", "**/*.sql")],
+)
+def test_a_migrations_pattern_is_a_glob_below_its_folder(tmp_path: Path, folder: str, pattern: str, glob: str) -> None:
+    database = {"binding": "DB", "migrations_dir": folder, "migrations_pattern": pattern}
+    write(tmp_path, wrangler__json=json.dumps({"d1_databases": [database]}))
+    assert read(tmp_path).database().migrations_glob == glob
 
 
 # --- looking things up ---

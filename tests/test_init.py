@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from coinswarm.config import load
+from coinswarm.d1.migrate import bundled_migrations, migrations_in
 from coinswarm.errors import StorageError, StorageFull, UsageError
-from coinswarm.init import bundled_migrations, init
+from coinswarm.init import init
 
-MIGRATIONS = sorted(bundled_migrations())
+MIGRATIONS = [migration.name for migration in migrations_in(bundled_migrations())]
 
 
 def names(folder: Path) -> list[str]:
@@ -42,7 +43,7 @@ def test_the_migration_that_creates_price_data_comes_along(tmp_path: Path) -> No
     first = (tmp_path / "migrations" / MIGRATIONS[0]).read_text()
     assert MIGRATIONS[0].startswith("0001_")
     assert "price_data" in first
-    assert dict(bundled_migrations())[MIGRATIONS[0]] == first
+    assert (bundled_migrations() / MIGRATIONS[0]).read_text() == first
 
 
 def test_state_and_secrets_are_kept_out_of_git(tmp_path: Path) -> None:

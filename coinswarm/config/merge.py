@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.masking import Vars, is_placeholder
@@ -13,6 +13,7 @@ from coinswarm.config.wrangler import D1Binding, WranglerFile
 
 MIGRATIONS_DIR = "migrations"
 MIGRATIONS_TABLE = "d1_migrations"
+MIGRATIONS_GLOB = "*.sql"
 
 Bound = tuple[WranglerFile, D1Binding]
 
@@ -69,6 +70,9 @@ def _merged(group: Sequence[Bound], cwd: Path, diagnostics: Diagnostics) -> D1Da
     if len(folders) > 1:
         diagnostics.warn(_files(group), f"migrations_dir differs between files; {folder} is used")
     name = next((d.name for _, d in group if d.name), None)
+    # A pattern that does not lie below its own folder has been told as a fault; no stack is built then.
+    patterns = ((d.migrations_pattern, d.migrations_dir) for _, d in group if d.migrations_pattern and d.migrations_dir)
+    pattern, below = next((p for p in patterns if PurePosixPath(p[0]).is_relative_to(p[1])), (None, None))
     return D1Database(
         binding=first.binding,
         # Without id and name, wrangler provisions a database called like this.
@@ -77,7 +81,8 @@ def _merged(group: Sequence[Bound], cwd: Path, diagnostics: Diagnostics) -> D1Da
         preview_id=next((d.preview_id for _, d in group if d.preview_id), None),
         migrations_dir=folder,
         migrations_table=next((d.migrations_table for _, d in group if d.migrations_table), MIGRATIONS_TABLE),
-        migrations_pattern=next((d.migrations_pattern for _, d in group if d.migrations_pattern), None),
+        migrations_pattern=pattern,
+        migrations_glob=str(PurePosixPath(pattern).relative_to(below)) if pattern and below else MIGRATIONS_GLOB,
         bindings=tuple(dict.fromkeys(d.binding for _, d in group)),
         workers=tuple(dict.fromkeys(file.worker for file, _ in group)),
         files=tuple(dict.fromkeys(file.where for file, _ in group)),

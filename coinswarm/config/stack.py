@@ -38,6 +38,8 @@ class D1Database:
     files: tuple[str, ...]
     migrations_dir_given: bool = False
     """Whether a file names the folder; otherwise it is wrangler's default, `migrations` beside the file."""
+    migrations_glob: str = "*.sql"
+    """`migrations_pattern`, which starts at the wrangler file, as a glob below `migrations_dir`."""
 
     @property
     def local_id(self) -> str:

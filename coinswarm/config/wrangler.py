@@ -6,7 +6,7 @@ Rules and texts: https://developers.cloudflare.com/workers/wrangler/configuratio
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from coinswarm.config.checks import Section
@@ -174,7 +174,8 @@ def _database(entry: dict[str, Any], field: str, section: Section) -> D1Binding 
 
 
 def _below(pattern: str, folder: str) -> bool:
-    return pattern.removeprefix("./").startswith(folder.removeprefix("./").rstrip("/") + "/")
+    """Whether a glob, which starts at the wrangler file, lies below the migrations folder."""
+    return PurePosixPath(pattern) != PurePosixPath(folder) and PurePosixPath(pattern).is_relative_to(folder)
 
 
 def _crons(table: dict[str, Any], prefix: str, file: WranglerFile, section: Section) -> list[Cron]:
