@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
+from coinswarm.d1.meter import quoted
 from coinswarm.errors import SqlError
 
 VIRTUAL: Final = "D1 Export error: cannot export databases with Virtual Tables (fts5)"
@@ -85,11 +86,6 @@ def _rest(connection: sqlite3.Connection, tables: Collection[str]) -> Iterator[s
     for _, _, table, sql in sorted(found, key=place):
         if _exported(table) and (not tables or table in tables):
             yield f"{sql};"
-
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 class _Bytes(bytes):

@@ -134,7 +134,7 @@ class Snapshots:
 
     @contextmanager
     def _copy(self, path: Path) -> Iterator[Path]:
-        """A consistent copy of a database that others may be writing to. SQLite makes it: nobody else opens the file."""
+        """A consistent copy of a database that others may write to. SQLite makes it: nobody else opens the file."""
         with tempfile.TemporaryDirectory(dir=self._directory, prefix=".point-") as folder:
             copy = Path(folder) / "copy.sqlite"
             with closing(connect(path)) as source, closing(connect(copy)) as target, translated(path):

@@ -1,0 +1,1 @@
+"""A local Cloudflare: the REST API of D1 and Queues over the stores on this machine."""

@@ -1,0 +1,53 @@
+"""The application: which paths there are, and what stands before them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route, Router
+
+from coinswarm import __version__
+from coinswarm.server import databases, files, identity, messages, protocols, queues, workers
+from coinswarm.server.account import Account
+from coinswarm.server.calls import starlette_routes
+from coinswarm.server.gate import HostGate, SingleSlashes, TokenGate
+from coinswarm.server.rendering import HANDLERS
+
+API: Final = "/client/v4"
+_ROUTES: Final = (
+    *identity.ROUTES,
+    *databases.ROUTES,
+    *protocols.ROUTES,
+    *queues.ROUTES,
+    *messages.ROUTES,
+    *workers.ROUTES,
+)
+
+
+def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Starlette:
+    """Cloudflare's API over `account` for who has `token`, answering for loopback names and `host`.
+
+    The account, like its stores, is the caller's and stays open.
+    """
+    api = Router(starlette_routes(account, _ROUTES), redirect_slashes=False)
+    doors = Router(
+        [
+            Mount(API, app=TokenGate(api, token)),
+            Route("/transfers/{secret}/{filename}", files.transfer(account), methods=["GET", "PUT"]),
+            Route("/health", _health, methods=["GET"]),
+        ],
+        redirect_slashes=False,
+    )
+    return Starlette(
+        routes=[Mount("/", app=HostGate(doors, host))],
+        middleware=[Middleware(SingleSlashes)],
+        exception_handlers=HANDLERS,
+    )
+
+
+async def _health(_request: Request) -> Response:
+    return JSONResponse({"status": "ok", "version": __version__})

@@ -1,0 +1,92 @@
+"""The application on a socket: in a thread of its own, from when the block begins until it ends."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from types import TracebackType
+from typing import Final, Self
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from coinswarm.errors import UsageError
+
+_BACKLOG: Final = 2048
+_GRACE_SECONDS: Final = 5
+"""Requests in flight get so long when the server stops."""
+_KEEP_ALIVE_SECONDS: Final = 75
+_HEADER_BYTES: Final = 65_536
+
+
+class Server:
+    """`with Server(app) as server:` serves at `server.url`. Port 0 chooses a free one.
+
+    Binds the socket at once: who can be given the URL can connect. Raises `UsageError` when the port is taken.
+    """
+
+    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._socket = _bound(host, port)
+        self.host, self.port = host, int(self._socket.getsockname()[1])
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            h11_max_incomplete_event_size=_HEADER_BYTES,
+            http="h11",
+            ws="none",
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="coinswarm-server", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port, without a slash at the end."""
+        shown = "127.0.0.1" if self.host in ("0.0.0.0", "") else "[::1]" if self.host == "::" else self.host  # noqa: S104
+        return f"http://{f'[{shown}]' if ':' in shown and not shown.startswith('[') else shown}:{self.port}"
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def start(self) -> None:
+        """Begin to answer; connections made before wait in the socket's backlog."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more requests, finish those in flight, end."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(_BACKLOG)
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}, port {port}: {error.strerror or error}",
+            hint="Choose another one with --port, or stop what uses it.",
+        ) from None
+    return bound

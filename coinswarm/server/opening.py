@@ -1,0 +1,49 @@
+"""From a configuration to what the server serves."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from coinswarm.clock import Clock
+from coinswarm.config import D1Database, Stack
+from coinswarm.d1.catalogue import BoundDatabase, Catalogue, DatabaseInfo
+from coinswarm.d1.local import LocalDatabase
+from coinswarm.server.account import LOCAL_ACCOUNT_ID, Account, AccountQueues, state_folder
+from coinswarm.server.schedules import Schedules
+
+
+@contextmanager
+def open_account(stack: Stack, queues: AccountQueues, clock: Clock, *, plain_json: bool = False) -> Iterator[Account]:
+    """The account that `stack` describes, over its queues; numbers are bound as Cloudflare's API binds them.
+
+    Raises the `StorageError` of what cannot be opened.
+    """
+
+    def opener(info: DatabaseInfo, path: Path) -> LocalDatabase:
+        return LocalDatabase(path, name=info.name, id=info.uuid, clock=clock, bind_numbers_as_double=True)
+
+    crons: dict[str, list[str]] = {}
+    for cron in stack.crons:
+        crons.setdefault(cron.worker, []).append(cron.expression)
+    bound = [BoundDatabase(d.name, _uuid(d), d.local_id) for d in stack.databases]
+    schedules = Schedules(state_folder(stack.state_dir) / "schedules.json", crons, clock)
+    with closing(Catalogue(stack.state_dir, configured=bound, opener=opener, clock=clock)) as catalogue:
+        account = Account(
+            catalogue,
+            queues,
+            schedules,
+            stack.state_dir,
+            clock,
+            id=stack.account_id or LOCAL_ACCOUNT_ID,
+            plain_json=plain_json,
+        )
+        with closing(account):
+            yield account
+
+
+def _uuid(database: D1Database) -> str:
+    """Its id on Cloudflare; a database that has none yet gets one of its own here, always the same."""
+    return (database.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"coinswarm:d1:{database.local_id}"))).lower()

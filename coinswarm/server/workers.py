@@ -1,0 +1,54 @@
+"""The little of Workers that belongs to a stack: the cron triggers of a script."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from coinswarm.errors import InvalidWorkersRequest
+from coinswarm.queue.wire import timestamp
+from coinswarm.server.account import Account
+from coinswarm.server.calls import Answer, Call, Route
+from coinswarm.server.schedules import MOST, Schedule
+
+_FIELDS: Final = 5
+
+
+def schedules(account: Account, call: Call) -> Answer:
+    return Answer(_listed(account.schedules.of(call.ids["script"])))
+
+
+def replace_schedules(account: Account, call: Call) -> Answer:
+    """A list of `{"cron": …}`, or as newer documentation has it an object with that list as `schedules`."""
+    try:
+        found = msgspec.json.decode(call.body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        found = None
+    if isinstance(found, dict):
+        found = found.get("schedules")
+    if not isinstance(found, list) or len(found) > MOST:
+        raise InvalidWorkersRequest(f"The body has to be a list of at most {MOST} schedules")
+    return Answer(_listed(account.schedules.replace(call.ids["script"], [_cron(item) for item in found])))
+
+
+def _cron(item: object) -> str:
+    cron = item.get("cron") if isinstance(item, dict) else None
+    if not isinstance(cron, str) or len(cron.split()) != _FIELDS:
+        raise InvalidWorkersRequest("A schedule needs a `cron` of five fields, as `*/30 * * * *`")
+    return " ".join(cron.split())
+
+
+def _listed(found: tuple[Schedule, ...]) -> dict[str, Any]:
+    return {
+        "schedules": [
+            {"cron": s.cron, "created_on": timestamp(s.created_on_ms), "modified_on": timestamp(s.modified_on_ms)}
+            for s in found
+        ]
+    }
+
+
+ROUTES: Final = (
+    Route("GET", "/accounts/{account}/workers/scripts/{script}/schedules", schedules),
+    Route("PUT", "/accounts/{account}/workers/scripts/{script}/schedules", replace_schedules),
+)
