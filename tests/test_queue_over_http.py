@@ -74,7 +74,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, clock: ManualClock) -> Iter
 
 @pytest.fixture
 def queue_store(server: LocalCloudflare, clock: ManualClock) -> Iterator[CloudflareQueueStore]:
-    # Its own clock has moved on by hours since the last test, so the account's rate never makes it wait.
     with client_of(server, clock=clock) as api:
         yield PulledStore(api)
     for info in server.queues.queues():
