@@ -88,6 +88,12 @@ WHERE seq IN (
 )
 RETURNING seq, bytes;
 
+-- name: delete_named
+DELETE FROM messages NOT INDEXED
+WHERE seq = :seq AND queue = :queue AND (lease = 0 OR visible_at <= :now)
+  AND EXISTS (SELECT 1 FROM bodies WHERE seq = :seq AND id = :id)
+RETURNING seq, bytes;
+
 -- name: delete_all
 DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE queue = :queue LIMIT :step) RETURNING seq, bytes;
 

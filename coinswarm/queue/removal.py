@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from coinswarm.queue import registry, usage
 from coinswarm.queue.file import QueueFile
-from coinswarm.queue.messages import SQL, STEP, delete_bodies, runs
+from coinswarm.queue.messages import SQL, STEP, delete_bodies, number_in, runs
 
 
 def expire(file: QueueFile, number: int, name: str, now_ms: int) -> None:
@@ -32,6 +34,23 @@ def purge(file: QueueFile, number: int, name: str, now_ms: int) -> int:
         deleted += len(sizes)
         if len(sizes) < STEP:
             return deleted
+
+
+def delete_named(file: QueueFile, number: int, name: str, ids: Iterable[str], now_ms: int) -> list[str]:
+    """Delete the messages with these ids that are not in flight; which ones they were."""
+    deleted: dict[str, tuple[int, int]] = {}
+    with file.operation():
+        queue = registry.find(file, number, name)
+        for message_id in ids:
+            parameters = {"seq": number_in(message_id), "queue": number, "now": now_ms, "id": message_id}
+            row = file.execute(SQL["delete_named"], parameters).fetchone()
+            if row is not None:
+                deleted[message_id] = row
+        sizes = [size for _, size in deleted.values()]
+        delete_bodies(file, runs(sorted(seq for seq, _ in deleted.values())))
+        registry.adjust(file, number, -len(sizes), -sum(sizes))
+        usage.record(file, queue.name, now_ms, deletes=usage.billed(sizes))
+    return list(deleted)
 
 
 def delete_all(file: QueueFile, number: int) -> None:

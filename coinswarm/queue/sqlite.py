@@ -158,6 +158,12 @@ class SqliteQueueStore:
             number = registry.number_of(self._file, name)
         return SqliteQueue(self._file, self._clock, number, name)
 
+    def delete_messages(self, name: str, ids: Iterable[str]) -> list[str]:
+        """Delete these messages of a queue unless they are in flight; which ones. Raises `QueueNotFound`."""
+        with self._file.reading():
+            number = registry.number_of(self._file, name)
+        return removal.delete_named(self._file, number, name, ids, self._clock.now_ms())
+
     def dead_letters(self, name: str) -> DeadLetters:
         """The dead letters in this queue and those held for it. Raises `QueueNotFound`."""
         with self._file.reading():
