@@ -47,7 +47,7 @@ def serve(
         while not stop():
             run.clock.sleep(_POLL_SECONDS)
         render.note("stopping: requests in flight are answered first")
-    raise typer.Exit(stop.exit_code)
+    raise typer.Exit(stop.exit_code or 0)
 
 
 def _token(run: Run, host: str) -> tuple[str, bool]:
@@ -74,11 +74,11 @@ def _announce(run: Run, server: Server, account: Account, new_token: str | None)
     base_url = f"{server.url}/client/v4"
     kept = state_folder(run.stack.state_dir) / "api-token"
     if run.stack.api_token is not None:
-        token_line = "export CLOUDFLARE_API_TOKEN=…   # the one that is set here"
+        line = "export CLOUDFLARE_API_TOKEN=…   # the one that is set here"
     elif new_token is not None:
-        token_line = f"export CLOUDFLARE_API_TOKEN={new_token}"
+        line = f"export CLOUDFLARE_API_TOKEN={new_token}"
     else:
-        token_line = f'export CLOUDFLARE_API_TOKEN="$(cat {kept})"'
+        line = f'export CLOUDFLARE_API_TOKEN="$(cat {kept})"'
     document = {"url": base_url, "account_id": account.id, "token": new_token, "token_file": str(kept)}
     if run.stack.api_token is not None:
         document |= {"token_file": None}
@@ -88,6 +88,6 @@ def _announce(run: Run, server: Server, account: Account, new_token: str | None)
         render.line("")
         render.line(f"export CLOUDFLARE_API_BASE_URL={base_url}   # the SDKs call it CLOUDFLARE_BASE_URL")
         render.line(f"export CLOUDFLARE_ACCOUNT_ID={account.id}")
-        render.line(token_line)
+        render.line(line)
 
     run.report(document, show, "wrangler d1 list", "wrangler queues list")

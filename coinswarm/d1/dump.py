@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from coinswarm.d1.meter import quoted
+from coinswarm.d1.splitter import quoted
 from coinswarm.errors import SqlError
 
 VIRTUAL: Final = "D1 Export error: cannot export databases with Virtual Tables (fts5)"
