@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from coinswarm.clock import Clock
@@ -164,20 +164,12 @@ def local_database(declared: D1Database, stack: Stack, clock: Clock) -> LocalDat
 
 def migrations_of(declared: D1Database) -> list[Migration]:
     """The migrations of a database's folder, in order; the bundled ones where it has none."""
-    from coinswarm.d1.migrate import PATTERN, bundled_migrations, migrations_in
+    from coinswarm.d1.migrate import bundled_migrations, migrations_in
 
     folder = declared.migrations_dir
     if not folder.is_dir() and not declared.migrations_dir_given:
         folder = bundled_migrations()
-    return migrations_in(folder, migrations_glob(declared) or PATTERN)
-
-
-def migrations_glob(declared: D1Database) -> str | None:
-    """`migrations_pattern`, which starts at the wrangler file, as a glob below the migrations folder."""
-    if declared.migrations_pattern is None:
-        return None
-    parts = PurePosixPath(declared.migrations_pattern).parts
-    return str(PurePosixPath(*parts[parts.index(declared.migrations_dir.name) + 1 :]))
+    return migrations_in(folder, declared.migrations_glob)
 
 
 def _remote_name(stack: Stack, key: str | None) -> str:

@@ -35,6 +35,7 @@ FLOORS = {
     "coinswarm.consumer.worker": 4,
     "coinswarm.simulator": 4,
     "coinswarm.init": 4,
+    "coinswarm.server": 4,
     "coinswarm.wiring": 5,
     "coinswarm.render": 5,
     "coinswarm.demo": 5,

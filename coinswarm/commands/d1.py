@@ -177,12 +177,11 @@ def create_migration(
     words: Annotated[list[str], typer.Argument(metavar="[DATABASE] MESSAGE", help="What it does; names its file.")],
 ) -> None:
     """Write an empty migration with the next number."""
-    from coinswarm import render, wiring
+    from coinswarm import render
     from coinswarm.d1 import migrate
 
     if len(words) > 2:
         raise UsageError("too many words", hint='Quote the message: coinswarm d1 migrations create "add an index"')
     declared = run.stack.database(words[0] if len(words) == 2 else None)
-    pattern = wiring.migrations_glob(declared) or migrate.PATTERN
-    path = migrate.create(declared.migrations_dir, words[-1], run.clock, pattern=pattern)
+    path = migrate.create(declared.migrations_dir, words[-1], run.clock, pattern=declared.migrations_glob)
     run.report({"path": str(path)}, lambda: render.line(f"Created {path}."), "coinswarm d1 migrations apply")
