@@ -22,6 +22,10 @@ from coinswarm.errors import DatabaseUnavailable, InvalidRequest, SqlError
 
 EXACT: Final = 2**53
 """Up to here a double holds every integer."""
+_NUMBERS: Final = (int, float)
+_TEXT_REAL_NULL: Final = frozenset({str, float, type(None)})
+_AS_THEY_ARE: Final = _TEXT_REAL_NULL | {int}
+"""Types of parameters that JSON and SQLite have alike, as long as integers stay below 2^53."""
 _PLAIN_BELOW: Final = 1e21
 """From here on JavaScript writes a number with an exponent."""
 
@@ -52,10 +56,17 @@ def encode_request(statements: Sequence[Statement]) -> bytes:
 
     Raises `InvalidRequest` for a number that JSON or a double cannot hold exactly.
     """
-    entries = [
-        {"sql": s.sql, "params": [_json_param(p) for p in s.params]} if s.params else {"sql": s.sql} for s in statements
-    ]
+    entries = [{"sql": s.sql, "params": _json_params(s.params)} if s.params else {"sql": s.sql} for s in statements]
     return msgspec.json.encode(entries[0] if len(entries) == 1 else {"batch": entries})
+
+
+def _json_params(params: Sequence[SqlValue]) -> Sequence[Any]:
+    """Ten thousand values a batch: those that cross as they are, are looked at together."""
+    # Neither infinity nor what is not a number is below anything, nor is a sum that holds one.
+    plain = _AS_THEY_ARE.issuperset(map(type, params))
+    if plain and sum([abs(p) for p in params if p.__class__ in _NUMBERS]) <= EXACT:
+        return list(params)
+    return [_json_param(p) for p in params]
 
 
 def _json_param(value: SqlValue) -> Any:
@@ -107,6 +118,10 @@ def _statement(entry: object, sql_name: str, params_name: str) -> Statement:
         return Statement(sql)
     if not isinstance(params, list):
         raise InvalidRequest(f"Invalid property: {params_name} => Expected array, received {_kind(params)}")
+    if _TEXT_REAL_NULL.issuperset(kinds := set(map(type, params))) or (
+        _AS_THEY_ARE.issuperset(kinds) and all(-EXACT <= p <= EXACT for p in params if type(p) is int)
+    ):
+        return Statement(sql, tuple(params))
     return Statement(sql, tuple(_sql_value(p, f"{params_name}.{i}") for i, p in enumerate(params)))
 
 
