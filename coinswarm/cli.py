@@ -22,6 +22,10 @@ CONTENTS: Final = {
     "fetch": ("pipeline", "Queue closed candles of PAIR, newest first."),
     "consume": ("pipeline", "Drain the queue into price_data: write, then acknowledge."),
     "queues": ("queues", "Queues: list, create, look into, pause, purge, dead letters."),
+    "serve": (
+        "serve",
+        "Be Cloudflare for wrangler and the SDKs: D1 and Queues over HTTP, with the data on this machine.",
+    ),
     "d1": ("d1", "D1 databases: look into, query, migrate."),
 }
 """By command: the module in `coinswarm.commands` whose `app` holds it, and what it does."""
