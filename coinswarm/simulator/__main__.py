@@ -45,7 +45,11 @@ def serve(
         list[str] | None, typer.Option(help="FROM/TO without any trade, unix seconds or ISO 8601. Repeatable.")
     ] = None,
     now: Annotated[
-        str | None, typer.Option(help="Stop the exchanges' clock at this moment, unix seconds or ISO 8601.")
+        str | None,
+        typer.Option(
+            help="Stop the exchanges' clock at this moment, unix seconds or ISO 8601. With --csv it stands at the end "
+            "of the files unless told otherwise."
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None,
@@ -73,8 +77,7 @@ def serve(
         ban_impatient=ban_impatient,
     )
     market = _market(csv or (), pair, timeframe, seed, idle, halt or ())
-    clock: Clock = SystemClock() if now is None else ManualClock(_moment(now) * 1000)
-    raise typer.Exit(_run(Simulator(market, faults=faults, clock=clock, port=port)))
+    raise typer.Exit(_run(Simulator(market, faults=faults, clock=_clock(now, market), port=port)))
 
 
 def _run(simulator: Simulator) -> int:
@@ -116,6 +119,15 @@ def _market(
     if pair or timeframe:
         raise UsageError("--pair and --timeframe tell what a file holds", hint="Add --csv FILE, or leave them out.")
     return SyntheticMarket(seed, idle=idle, halts=[_halt(text) for text in halts])
+
+
+def _clock(now: str | None, market: Market) -> Clock:
+    """Of a market that ended long ago, an exchange's newest 720 rows or last 30 days would hold nothing."""
+    if now is not None:
+        return ManualClock(_moment(now) * 1000)
+    if isinstance(market, FileMarket):
+        return ManualClock(max(market.ends_at(pair) for pair in market.pairs) * 1000)
+    return SystemClock()
 
 
 def _scripts(texts: list[str] | tuple[str, ...]) -> dict[str, list[str]]:

@@ -21,6 +21,8 @@ _KLINES_WEIGHT: Final = {"binance": 2, "binanceus": 1}
 _ROWS: Final = 1_000
 _TAKERS: Final = 0.48
 """The share of the volume that takers bought."""
+_EIGHT_DECIMALS: Final = " ".join(["%.8f"] * 8)
+"""Four prices, two volumes and the takers' share of them, in one go: most of a page's time is spent here."""
 
 
 def klines(ask: Ask) -> Reply:
@@ -46,22 +48,14 @@ def klines(ask: Ask) -> Reply:
     return _weighed(ask, Reply(rows))
 
 
-def _row(candle: MarketCandle, seconds: int, unit: int) -> tuple[Any, ...]:
-    opened, open_price, high, low, close, volume, quote_volume, trades = candle
-    return (
-        opened * unit,
-        decimal(open_price),
-        decimal(high),
-        decimal(low),
-        decimal(close),
-        decimal(volume),
-        (opened + seconds) * unit - 1,
-        decimal(quote_volume),
-        trades,
-        f"{volume * _TAKERS:.8f}",
-        f"{quote_volume * _TAKERS:.8f}",
-        "0",
-    )
+def _row(candle: MarketCandle, seconds: int, unit: int) -> list[Any]:
+    opened, *told, trades = candle
+    bought = (told[4] * _TAKERS, told[5] * _TAKERS)
+    texts = (_EIGHT_DECIMALS % (*told, *bought)).split()
+    if list(map(float, texts[:6])) != told:
+        texts[:6] = map(decimal, told)
+    closes = (opened + seconds) * unit - 1
+    return [opened * unit, *texts[:5], closes, texts[5], trades, *texts[6:], "0"]
 
 
 def server_time(ask: Ask) -> Reply:

@@ -62,9 +62,7 @@ class SyntheticMarket:
         halts: Iterable[Span] = (),
     ) -> None:
         if not 0 <= idle < 1:
-            raise UsageError(
-                f"the share of idle buckets is {idle}", hint="Give a number from 0 to below 1, as 0.05."
-            )
+            raise UsageError(f"the share of idle buckets is {idle}", hint="Give a number from 0 to below 1, as 0.05.")
         self.seed = seed
         self._idle = idle
         self._halts = tuple(halts)
