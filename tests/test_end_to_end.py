@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from coinswarm.candles import COLUMNS, Candle, Pair, Timeframe
 from coinswarm.simulator import SOURCES, Faults, FileMarket, Simulator, SyntheticMarket, expected
 from tests.support.command_line import CommandLine
+from tests.support.wrangler import wrangler
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data" / "market"
 PAIRS = {"binance": "BTC-USDC", "cryptocompare": "BTC-USDC"}
@@ -98,3 +100,23 @@ def test_ten_years_of_real_hours_arrive_complete(coinswarm: CommandLine) -> None
             "gaps": 3_254,
         }
     ]
+
+
+@pytest.mark.wrangler
+def test_wrangler_opens_the_same_database_and_counts_the_same_rows(
+    simulator: Simulator, coinswarm: CommandLine
+) -> None:
+    coinswarm.environment = simulator.environment
+    assert coinswarm("init").exit_code == 0
+    assert coinswarm("d1", "migrations", "apply").exit_code == 0
+    assert coinswarm("fetch", "--limit", "300").exit_code == 0
+    assert coinswarm("consume").exit_code == 0
+    count = "SELECT COUNT(*) AS rows FROM price_data"
+
+    ran = wrangler(
+        "d1", "execute", "coinswarm-evolution", "--local", "--json", "--command", count, cwd=coinswarm.directory
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert json.loads(ran.stdout)[0]["results"] == [{"rows": 300}]
+    assert coinswarm("d1", "execute", "--command", count, "--json").json[0]["results"] == [{"rows": 300}]
