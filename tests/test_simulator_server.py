@@ -24,6 +24,8 @@ from coinswarm.candles import Pair, Timeframe
 from coinswarm.clock import ManualClock
 from coinswarm.errors import UsageError
 from coinswarm.simulator import SOURCES, Faults, FileMarket, Simulator, SyntheticMarket
+from coinswarm.simulator.assets import ASSETS
+from coinswarm.simulator.faults import KINDS
 from tests.support.simulated import NOW, PAGES, RECORDED, raw
 
 CSV = "1699992000,122.0,122.0,122.0,122.0,0.1,1\n1699995600,123.61,123.7,123.5,123.65,0.1,2\n"
@@ -242,3 +244,15 @@ def test_wrong_use_is_told_in_a_line_with_exit_code_2(
         command.main()
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_the_documentation_names_every_fault_and_source_and_its_example_runs() -> None:
+    text = (Path(__file__).parent.parent / "docs/simulator.md").read_text()
+    assert [kind for kind in KINDS if f"`{kind}`" not in text] == []
+    assert all(f"COINSWARM_{source.upper()}_URL=http://127.0.0.1:8600/{source}\n" in text for source in SOURCES)
+    assert f"{len(ASSETS)} assets" in text
+    example = text.partition("```python\n")[2].partition("```")[0]
+    found: dict[str, object] = {}
+    exec(example, found)
+    assert isinstance(found["truth"], list)
+    assert len(found["truth"]) == 23
