@@ -84,6 +84,7 @@ def demo(
     """Run it with its state in `directory`; `on_step` hears what happens."""
     report = DemoReport(directory)
     market = SyntheticMarket(seed=seed)
+    truths: list[list[Candle]] = []
     faults = Faults.mild(FAULT_RATE, seed=seed, retry_after=1)
     with Simulator(market, faults=faults) as simulator:
         on_step(f"six exchanges answer on 127.0.0.1:{simulator.port}, every tenth reply goes wrong")
@@ -92,7 +93,9 @@ def demo(
             apply(database, wiring.migrations_of(stack.database()))
             on_step(f"{database.name} is migrated: wrangler opens the same file")
             for request, source in _requests(clock):
+                asked_at = clock.now_ms() / 1000
                 fetched = _fetch(stack, source, request, clock)
+                truths.append(_truth(market, fetched, asked_at))
                 report.fetched.append(fetched)
                 on_step(f"{source:<13} {fetched.message}, {fetched.requests} requests")
             report.consumed = Worker(queue, database, clock).drain()
@@ -101,7 +104,7 @@ def demo(
                 _fetch(stack, fetched.source, _again(fetched), clock)
             report.replayed = Worker(queue, database, clock).drain()
             on_step(f"once more     {report.replayed.rows.duplicate} rows were there already, none was changed")
-            report.series = [_compare(market, database, fetched, clock) for fetched in report.fetched]
+            report.series = [_compare(database, *pair) for pair in zip(report.fetched, truths, strict=True)]
         report.requests = len(simulator.requests)
         report.faults = sum(seen.fault != "ok" for seen in simulator.requests)
     return report
@@ -122,10 +125,14 @@ def _fetch(stack: Stack, source: str, request: FetchRequest, clock: Clock) -> Fe
         return collect(fetcher, queue, request, clock=clock)
 
 
-def _compare(market: SyntheticMarket, database: Database, fetched: FetchReport, clock: Clock) -> Comparison:
+def _truth(market: SyntheticMarket, fetched: FetchReport, now: float) -> list[Candle]:
+    request = fetched.request
+    first, last = fetched.oldest or 0, fetched.newest or 0
+    return expected(market, fetched.source, request.pair, request.timeframe, first, last, now)
+
+
+def _compare(database: Database, fetched: FetchReport, truth: list[Candle]) -> Comparison:
     request = fetched.request
     key = (request.pair.symbol, request.timeframe.value, fetched.source)
     stored = [Candle(*row) for row in database.execute(_SELECT, key)[0].rows]  # type: ignore[arg-type]
-    first, last = fetched.oldest or 0, fetched.newest or 0
-    truth = expected(market, fetched.source, request.pair, request.timeframe, first, last, clock.now_ms() / 1000)
     return Comparison(fetched.source, *key[:2], stored=len(stored), equal=stored == truth and len(stored) > 0)

@@ -39,6 +39,7 @@ def test_what_the_exchange_has_is_stored_row_by_row_whatever_goes_wrong_between(
     symbol, timeframe = PAIRS.get(source, "BTC-USD"), TIMEFRAMES.get(source, "1h")
     assert coinswarm("d1", "migrations", "apply").exit_code == 0
 
+    now = simulator.clock.now_ms() / 1000
     fetched = coinswarm("fetch", symbol, "--source", source, "--timeframe", timeframe, "--limit", "700", "--json")
     assert fetched.exit_code == 0, fetched
     report = fetched.json
@@ -52,7 +53,7 @@ def test_what_the_exchange_has_is_stored_row_by_row_whatever_goes_wrong_between(
         Timeframe.parse(timeframe),
         report["oldest"],
         report["newest"],
-        simulator.clock.now_ms() / 1000,
+        now,
     )
     assert stored(coinswarm, source) == truth
     assert consumed.json["rows"] == {
