@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +57,7 @@ _PLACED: Final = re.compile(
 )
 _UNNAMED: Final = {3091: "SQLITE_CONSTRAINT_DATATYPE"}
 """What Python calls `unknown`."""
-_STAND_IN: Final = "zq_{0}_qz"
+_STAND_IN: Final = "zq_no_such_name_qz"
 _TRIES: Final = 50
 
 
@@ -118,29 +119,30 @@ def _bad_parameter(sql: str) -> int | None:
 
 def _first_prefix(sql: str, token: str, message: str, probe: Probe) -> int | None:
     """The parser stops at the first token that cannot follow: the statement cut off behind it fails the same way."""
-    for place in _occurrences(sql, re.escape(token)):
-        if probe(sql[: place + len(token)]) == message:
-            return place
+    for start, end in _occurrences(sql, re.escape(token)):
+        if probe(sql[:end]) == message:
+            return start
     return None
 
 
 def _responsible(sql: str, name: str, message: str, probe: Probe) -> int | None:
     """The occurrence of a name that SQLite complains about: called otherwise, it complains otherwise."""
-    quotes = r"[\"`\]]?\s*\.\s*[\"`\[]?"
-    pattern = rf"(?<![\w$]){quotes.join(map(re.escape, name.split('.')))}(?![\w$])"
-    stand_in = "abs" if message.startswith("misuse") else _STAND_IN  # an unknown name would be complained about first
-    for number, place in enumerate(_occurrences(sql, pattern)):
-        end = place + len(re.compile(pattern, re.IGNORECASE).match(sql, place)[0])  # type: ignore[index]
-        if probe(sql[:place] + stand_in.format(number) + sql[end:]) != message:
-            return place - 1 if place and sql[place - 1] in '"`[' else place
+    dot = r"[\"`\]]?\s*\.\s*[\"`\[]?"
+    places = list(_occurrences(sql, rf"(?<![\w$]){dot.join(map(re.escape, name.split('.')))}(?![\w$])"))
+    if message.startswith("misuse"):  # an unknown name would be complained about instead
+        return places[0][0] if len(places) == 1 else None
+    for start, end in places:
+        if probe(sql[:start] + _STAND_IN + sql[end:]) != message:
+            place = start - 1 if start and sql[start - 1] in '"`[' else start
+            # SQLite names no place for columns that UPDATE sets; where an expression stands, a sign may stand before it.
+            column = message.startswith("no such column")
+            named = not column or probe(f"{sql[:place]}+{sql[place:]}") == message
+            return place if named else None
     return None
 
 
-def _occurrences(sql: str, pattern: str) -> Iterator[int]:
-    for number, match in enumerate(re.finditer(pattern, sql, re.IGNORECASE)):
-        if number == _TRIES:
-            return
-        yield match.start()
+def _occurrences(sql: str, pattern: str) -> Iterator[tuple[int, int]]:
+    yield from (match.span() for match in islice(re.finditer(pattern, sql, re.IGNORECASE), _TRIES))
 
 
 def _bad_value(params: Sequence[SqlValue]) -> str | None:

@@ -80,7 +80,7 @@ class LocalDatabase:
                 self._drop()  # the next call opens the file anew
                 raise
             finally:
-                if engine.in_transaction:
+                if self._engine is not None and engine.in_transaction:
                     self._drop()
 
     def execute(self, sql: str, params: Sequence[SqlValue] = ()) -> list[QueryResult]:
