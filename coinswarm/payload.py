@@ -10,11 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from operator import le, mod
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from coinswarm.candles import COLUMNS, Candle, all_sound, fault
+from coinswarm.candles import (
+    COLUMNS,
+    EARLIEST,
+    GRID,
+    LATEST,
+    SECONDS,
+    Candle,
+    Values,
+    as_values,
+    columns,
+    fault,
+    is_clean,
+)
 from coinswarm.errors import InvalidPayload
 from coinswarm.limits import D1, QUEUES
 
@@ -22,8 +35,30 @@ ROWS_PER_MESSAGE: Final = D1.bound_parameters // len(COLUMNS)
 """10 rows × 10 columns = D1's 100 parameters: one message fills one statement."""
 BODY_BYTES: Final = QUEUES.message_bytes - QUEUES.metadata_bytes
 
+_price = Annotated[float, msgspec.Meta(gt=0)]
+_volume = Annotated[float, msgspec.Meta(ge=0)] | None
+_rules: Final[dict[str, Any]] = {
+    "timestamp": Annotated[int, msgspec.Meta(ge=EARLIEST, lt=LATEST)],
+    "timeframe": Literal[tuple(SECONDS)],
+    "open": _price,
+    "high": _price,
+    "low": _price,
+    "close": _price,
+    "volume_from": _volume,
+    "volume_to": _volume,
+}
+_Bounded = msgspec.defstruct(
+    "_Bounded",
+    [(name, _rules.get(name, str)) for name in COLUMNS],
+    frozen=True,
+    gc=False,
+    rename=dict(zip(Candle.__struct_fields__, Candle.__struct_encode_fields__, strict=True)),
+)
+"""A candle whose single fields are sound: msgspec sees to that while it decodes, at no cost."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[Candle])
+_bounded_decoder = msgspec.json.Decoder(list[_Bounded])  # type: ignore[valid-type]  # a class made at run time
 
 
 @dataclass(slots=True)
@@ -71,11 +106,43 @@ def decode(body: bytes, *, taken_ms: int) -> Decoded:
         candles = _decoder.decode(body)
     except msgspec.MsgspecError:
         return _decode_row_by_row(body, taken)
-    if candles and all_sound(candles, taken):
-        return Decoded(candles)
     if not candles:
         raise InvalidPayload("the body is an empty array")
-    return _sort_out(((index, candle) for index, candle in enumerate(candles)), taken)
+    return _sort_out(enumerate(candles), taken)
+
+
+def decode_together(bodies: Iterable[bytes], *, taken_ms: int) -> Values | None:
+    """The candles of all `bodies` in order, if each is an array of nothing but sound candles; else None.
+
+    Some ten times as quick as `decode`, which is what to turn to after None. `taken_ms` is the earliest sending.
+    """
+    candles: list[Any] = []
+    try:
+        for body in bodies:
+            before = len(candles)
+            candles += _bounded_decoder.decode(body)
+            if len(candles) == before:
+                return None
+    except msgspec.MsgspecError:
+        return None
+    values = as_values(candles)
+    return values if _fit_together(values, taken_ms / 1000) else None
+
+
+def _fit_together(values: Values, taken: float) -> bool:
+    """What is left to check of bounded candles, by columns."""
+    if not values:
+        return True
+    symbols, opens, timeframes, first, high, low, last, _, _, sources = columns(values)
+    return (
+        not any(map(mod, opens, map(GRID.__getitem__, timeframes)))
+        and max(opens) + max(map(SECONDS.__getitem__, set(timeframes))) <= taken
+        and all(map(le, low, first))
+        and all(map(le, first, high))
+        and all(map(le, low, last))
+        and all(map(le, last, high))
+        and all(map(is_clean, {*symbols, *sources}))
+    )
 
 
 def _decode_row_by_row(body: bytes, taken: float) -> Decoded:

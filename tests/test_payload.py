@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coinswarm.candles import Candle
+from coinswarm.candles import Candle, as_values
 from coinswarm.errors import InvalidPayload
-from coinswarm.payload import BODY_BYTES, ROWS_PER_MESSAGE, decode, pack
+from coinswarm.payload import BODY_BYTES, ROWS_PER_MESSAGE, decode, decode_together, pack
 
 SENT_MS = 1_700_010_000_000
 
@@ -158,3 +159,44 @@ def test_no_body_whatever_makes_the_decoder_fail_otherwise(text: bytes) -> None:
     except InvalidPayload:
         return
     assert decoded.received > 0
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, 1.0, 2.0, 3.0, -1.0])
+candles_of_any_kind = st.builds(
+    Candle,
+    symbol=st.sampled_from(["BTC-USDC"] * 3 + ["", " X", "a\nb", "é"]),
+    timestamp=st.sampled_from([1_699_999_200, 1_698_624_000, 1_698_883_200, 1_699_999_201])
+    | st.integers(min_value=-(10**16), max_value=10**16),
+    timeframe=st.sampled_from(["1h", "1d", "1w", "day"]),
+    open=numbers,
+    high=numbers,
+    low=numbers,
+    close=numbers,
+    volume_from=st.none() | numbers,
+    volume_to=st.none() | numbers,
+    source=st.sampled_from(["kraken"] * 3 + ["", "x "]),
+)
+
+
+@given(st.lists(st.lists(sound_candles() | candles_of_any_kind, min_size=1, max_size=3), max_size=3))
+def test_decoding_together_agrees_with_decoding_one_by_one(messages: list[list[Candle]]) -> None:
+    bodies = [msgspec.json.encode(candles) for candles in messages]
+    alone = [decode(text, taken_ms=SENT_MS) for text in bodies]
+    together = decode_together(bodies, taken_ms=SENT_MS)
+    if any(decoded.faults for decoded in alone):
+        assert together is None
+    else:
+        assert together == as_values(c for decoded in alone for c in decoded.candles)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"[]", b"no", b"{}", b'"[]"', body(candle()), body([candle(close="105")]), body([candle(), None])]
+)
+def test_what_needs_a_closer_look_is_not_decoded_together(text: bytes) -> None:
+    assert decode_together([body([candle()]), text], taken_ms=SENT_MS) is None
+
+
+def test_decoding_together_takes_a_candle_from_the_second_it_closes() -> None:
+    closes_ms = (1_699_999_200 + 3600) * 1000
+    assert decode_together([body([candle()])], taken_ms=closes_ms) is not None
+    assert decode_together([body([candle()])], taken_ms=closes_ms - 1) is None

@@ -1,7 +1,7 @@
 """From a batch of messages to rows and statements. Pure: nothing here touches a queue or a database.
 
-A row is a tuple in the order of `candles.COLUMNS`. Rows are sorted by the key of the table, because neighbours in the
-table then lie in neighbouring pages: in random order the same rows take ten times as long to store.
+Rows are sorted by the key of the table, because neighbours in the table then lie in neighbouring pages: in random order
+the same rows take ten times as long to store.
 """
 
 from __future__ import annotations
@@ -9,35 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, groupby
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from itertools import chain, groupby, islice
+from operator import itemgetter, lt
+from typing import Final, NamedTuple
 
 import msgspec
 
-from coinswarm.candles import COLUMNS, Candle
+from coinswarm.candles import COLUMNS, Row, Values, as_values, rows
+from coinswarm.d1.schema import TABLE
 from coinswarm.d1.types import QueryResult, SqlValue, Statement
 from coinswarm.errors import InvalidPayload
 from coinswarm.limits import D1
-from coinswarm.payload import decode
+from coinswarm.payload import decode, decode_together
 from coinswarm.queue.types import Message
 
-Row = tuple[Any, ...]
 Key = tuple[str, str, str, int]
 
-ROWS_PER_STATEMENT: Final = D1.bound_parameters // len(COLUMNS)
+WIDTH: Final = len(COLUMNS)
+ROWS_PER_STATEMENT: Final = D1.bound_parameters // WIDTH
 
-_SYMBOL, _TIMESTAMP, _TIMEFRAME, _SOURCE = (
-    COLUMNS.index(name) for name in ("symbol", "timestamp", "timeframe", "source")
-)
+_SYMBOL, _TIMEFRAME, _SOURCE, _TIMESTAMP = map(COLUMNS.index, ("symbol", "timeframe", "source", "timestamp"))
 key_of: Final = itemgetter(_SYMBOL, _TIMEFRAME, _SOURCE, _TIMESTAMP)
 _series: Final = itemgetter(_SYMBOL, _TIMEFRAME, _SOURCE)
-_row: Final = msgspec.structs.astuple
 
-_NAMES: Final = ", ".join(COLUMNS)
-_VALUES: Final = f"({', '.join('?' * len(COLUMNS))})"
 _LOOK_UP: Final = (
-    f"SELECT {', '.join('p.' + name for name in COLUMNS)} FROM json_each(?4) AS wanted CROSS JOIN price_data AS p "
+    f"SELECT {', '.join('p.' + name for name in COLUMNS)} FROM json_each(?4) AS wanted CROSS JOIN {TABLE} AS p "
     "ON p.symbol = ?1 AND p.timeframe = ?2 AND p.source = ?3 AND p.timestamp = wanted.value"
 )
 
@@ -63,9 +59,10 @@ class Faulty:
 class Contents:
     """What the messages of a batch hold."""
 
-    rows: list[Row] = field(default_factory=list)
+    values: Values = field(default_factory=list)
     """Sound candles, each key once, in the order of the table's key."""
     received: int = 0
+    """Rows in all; a body that cannot be read has none."""
     duplicate: int = 0
     """Rows whose key an earlier message of the batch has already brought."""
     conflicts: list[Conflict] = field(default_factory=list)
@@ -74,88 +71,100 @@ class Contents:
     """By lease id."""
 
 
-def read(messages: Iterable[Message]) -> Contents:
+def read(messages: Sequence[Message]) -> Contents:
     """Decode, validate, deduplicate and sort the candles of `messages`."""
+    earliest = min((message.timestamp_ms for message in messages), default=0)
+    values = decode_together((message.body for message in messages), taken_ms=earliest)
+    contents = _read_one_by_one(messages) if values is None else Contents(values, len(values) // WIDTH)
+    _sort(contents)
+    return contents
+
+
+def _read_one_by_one(messages: Iterable[Message]) -> Contents:
     contents = Contents()
-    candles: list[Candle] = []
     for message in messages:
+        values = decode_together((message.body,), taken_ms=message.timestamp_ms)
+        if values is not None:
+            contents.values += values
+            contents.received += len(values) // WIDTH
+            continue
         try:
             decoded = decode(message.body, taken_ms=message.timestamp_ms)
         except InvalidPayload as error:
             contents.faulty[message.lease_id] = Faulty(error.message, 0, 0)
             continue
-        candles += decoded.candles
+        contents.values += as_values(decoded.candles)
         contents.received += decoded.received
         if decoded.faults:
             reason = "; ".join(decoded.faults)
             contents.faulty[message.lease_id] = Faulty(reason, len(decoded.faults), len(decoded.candles))
-    _each_key_once(list(map(_row, candles)), contents)
     return contents
 
 
-def _each_key_once(rows: list[Row], contents: Contents) -> None:
-    keys = list(map(key_of, rows))
-    by_key: dict[Key, Row] = dict(zip(keys, rows, strict=True))
-    if len(by_key) < len(rows):
-        by_key = {}
-        for key, row in zip(keys, rows, strict=True):
-            first = by_key.setdefault(key, row)
-            if first is not row:
-                contents.duplicate += 1
-                if first != row:
-                    contents.conflicts.append(Conflict(first, row))
-    contents.rows = [by_key[key] for key in sorted(by_key)]
+def _sort(contents: Contents) -> None:
+    """Each key once, in the order of the table: a producer's page comes so already."""
+    values = contents.values
+    keys = list(zip(*(values[column::WIDTH] for column in (_SYMBOL, _TIMEFRAME, _SOURCE, _TIMESTAMP)), strict=True))
+    if all(map(lt, keys, islice(keys, 1, None))):
+        return
+    by_key: dict[Key, Row] = {}
+    for key, row in zip(keys, rows(values), strict=True):
+        first = by_key.setdefault(key, row)
+        if first is not row:
+            contents.duplicate += 1
+            if first != row:
+                contents.conflicts.append(Conflict(first, row))
+    contents.values = list(chain.from_iterable(by_key[key] for key in sorted(by_key)))
 
 
-def insert_statements(rows: Sequence[Row]) -> list[Statement]:
+def insert_statements(values: Values) -> list[Statement]:
     """Statements that store what is not stored yet and leave alone what is.
 
     `ON CONFLICT` names the key, so that a row which breaks another rule of the table is refused and not passed over, as
     `INSERT OR IGNORE` would.
     """
-    return [
-        Statement(_insert(len(chunk)), list(chain.from_iterable(chunk)))
-        for start in range(0, len(rows), ROWS_PER_STATEMENT)
-        if (chunk := rows[start : start + ROWS_PER_STATEMENT])
-    ]
+    width = ROWS_PER_STATEMENT * WIDTH
+    parts = [values[start : start + width] for start in range(0, len(values), width)]
+    return [Statement(_insert(len(part) // WIDTH), part) for part in parts]
 
 
 @lru_cache(ROWS_PER_STATEMENT)
-def _insert(rows: int) -> str:
+def _insert(count: int) -> str:
+    row = f"({', '.join('?' * WIDTH)})"
     return (
-        f"INSERT INTO price_data ({_NAMES}) VALUES {', '.join([_VALUES] * rows)} "
+        f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES {', '.join([row] * count)} "
         "ON CONFLICT (symbol, timestamp, timeframe, source) DO NOTHING"
     )
 
 
-def inserted(results: Sequence[QueryResult], rows: Sequence[Row]) -> tuple[int, list[Row]]:
-    """How many of `rows` the statements stored, and the rows of those that did not store all of theirs.
+def inserted(results: Iterable[QueryResult], statements: Sequence[Statement]) -> tuple[int, list[Row]]:
+    """How many rows the statements stored, and the rows of those that did not store all of theirs.
 
     `changes` counts what triggers of the user's table did as well, so a statement never counts for more than its rows.
     """
     stored = 0
     short: list[Row] = []
-    for number, result in enumerate(results):
-        chunk = rows[number * ROWS_PER_STATEMENT : (number + 1) * ROWS_PER_STATEMENT]
-        changes = min(result.meta.changes, len(chunk))
+    for statement, result in zip(statements, results, strict=True):
+        sent = len(statement.params) // WIDTH
+        changes = min(result.meta.changes, sent)
         stored += changes
-        if changes < len(chunk):
-            short += chunk
+        if changes < sent:
+            short += rows(list(statement.params))
     return stored, short
 
 
-def look_up_statements(rows: Sequence[Row]) -> list[Statement]:
-    """Statements that find the stored rows with the keys of `rows`, which are sorted: one a series, point by point."""
+def look_up_statements(wanted: Sequence[Row]) -> list[Statement]:
+    """Statements that find the stored rows with the keys of `wanted`, which are sorted: one a series."""
     return [
         Statement(_LOOK_UP, [*series, msgspec.json.encode([row[_TIMESTAMP] for row in members]).decode()])
-        for series, members in groupby(rows, _series)
+        for series, members in groupby(wanted, _series)
     ]
 
 
-def conflicts(rows: Iterable[Row], results: Iterable[QueryResult]) -> list[Conflict]:
-    """Those of `rows` in whose place the results of `look_up_statements` have other values."""
+def conflicts(offered: Iterable[Row], results: Iterable[QueryResult]) -> list[Conflict]:
+    """Those of `offered` in whose place the results of `look_up_statements` have other values."""
     stored: dict[Key, tuple[SqlValue, ...]] = {key_of(row): row for result in results for row in result.rows}
-    return [Conflict(there, row) for row in rows if (there := stored.get(key_of(row), row)) != row]
+    return [Conflict(there, row) for row in offered if (there := stored.get(key_of(row), row)) != row]
 
 
 def holders(messages: Iterable[Message], refused: dict[Key, str]) -> dict[str, str]:

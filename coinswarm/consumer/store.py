@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from coinswarm.consumer.rows import Conflict, Row, conflicts, insert_statements, inserted, look_up_statements
+from coinswarm.candles import Row, Values
+from coinswarm.consumer.rows import WIDTH, Conflict, conflicts, insert_statements, inserted, look_up_statements
 from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import SqlError
@@ -28,36 +28,40 @@ class Stored:
     rows_written: int = 0
 
 
-def store(database: Database, rows: Sequence[Row]) -> Stored:
-    """Store `rows`, sorted and each key once, in one transaction. What is there already is left as it is.
+def store(database: Database, values: Values) -> Stored:
+    """Store rows, sorted and each key once, in one transaction. What is there already is left as it is.
 
     A row that D1 refuses does not keep the others out: the batch is then halved until it stands alone. Raises
     `SchemaMismatch` if the table is the reason, any other `CoinswarmError` as the database raises it; a part of the
     rows may be stored then, which storing them again does not change.
     """
-    if not rows:
+    if not values:
         return Stored()
     try:
-        return _store(database, rows)
+        return _store(database, values)
     except SqlError as error:
         check_price_data(database)
         if not _ABOUT_A_ROW.search(error.message):
             raise
-        return _halve(database, rows, error)
+        return _halve(database, values, error)
 
 
-def _store(database: Database, rows: Sequence[Row]) -> Stored:
-    results = database.batch(insert_statements(rows))
-    count, short = inserted(results, rows)
+def _store(database: Database, values: Values) -> Stored:
+    statements = insert_statements(values)
+    results = database.batch(statements)
+    count, short = inserted(results, statements)
     found = conflicts(short, database.batch(look_up_statements(short))) if short else []
-    return Stored(count, len(rows) - count, found, rows_written=sum(result.meta.rows_written for result in results))
+    billed = sum(result.meta.rows_written for result in results)
+    return Stored(count, len(values) // WIDTH - count, found, rows_written=billed)
 
 
-def _halve(database: Database, rows: Sequence[Row], error: SqlError) -> Stored:
-    if len(rows) == 1:
-        return Stored(refused=[(rows[0], error.message)])
+def _halve(database: Database, values: Values, error: SqlError) -> Stored:
+    count = len(values) // WIDTH
+    if count == 1:
+        return Stored(refused=[(tuple(values), error.message)])
+    middle = count // 2 * WIDTH
     whole = Stored()
-    for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+    for half in (values[:middle], values[middle:]):
         try:
             part = _store(database, half)
         except SqlError as again:

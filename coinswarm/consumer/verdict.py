@@ -99,5 +99,10 @@ def failed(messages: list[Message], contents: Contents, error: BaseException, ba
     return Verdict(Settlement(retries=retries, dead_letters=letters), contents, None, rejected, reason)
 
 
+def unread(messages: list[Message]) -> Verdict:
+    """Nobody began to store them: give them back."""
+    return Verdict(Settlement(releases=[message.lease_id for message in messages]), Contents())
+
+
 def _short(reason: str) -> str:
     return reason if len(reason) <= REASON_CHARACTERS else reason[: REASON_CHARACTERS - 1] + "…"

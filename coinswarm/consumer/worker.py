@@ -107,17 +107,18 @@ class _Drain:
         self.stop = stop
         self.on_batch = on_batch
         self.in_flight: dict[Future[Stored], tuple[list[Message], Contents]] = {}
+        self.leased: list[list[Message]] = []
+        """Batches that nobody has begun to store."""
         self.failure: BaseException | None = None
         self.paused = False
         self.idle_looks = 0
 
     def run(self) -> None:
         while True:
-            if messages := self._settle_and_lease():
+            self._settle_and_lease()
+            if self.leased:
                 self.idle_looks = 0
-                contents = read(messages)
-                future = self.pool.submit(store, self.worker.database, contents.rows)
-                self.in_flight[future] = messages, contents
+                self._start()
             elif self.in_flight:
                 wait(self.in_flight, return_when=FIRST_COMPLETED)
             elif self._is_over():
@@ -127,20 +128,32 @@ class _Drain:
         if self.failure is not None:
             raise self.failure
 
-    def _settle_and_lease(self) -> list[Message]:
-        """Settle the batches that are stored and lease the next, in one commit of the queue."""
+    def _settle_and_lease(self) -> None:
+        """Settle the batches that are stored and lease as many as may be stored at once, in one commit of the queue."""
         done = [future for future in self.in_flight if future.done()]
         verdicts = [self._verdict(future, *self.in_flight.pop(future)) for future in done]
-        leasing = not self._ending() and len(self.in_flight) < self.worker.concurrency
-        if not verdicts and not leasing:
-            return []
+        verdicts += [verdict.unread(messages) for messages in self.leased]
+        room = 0 if self._ending() else self.worker.concurrency - len(self.in_flight)
+        self.leased = []
+        if not verdicts and room <= 0:
+            return
         with self.queue.transaction():
-            settled = [self.queue.settle(verdict.settlement) for verdict in verdicts]
-            messages = self._lease() if leasing else []
+            settled = [self.queue.settle(one.settlement) for one in verdicts]
+            while len(self.leased) < room and (messages := self._lease()):
+                self.leased.append(messages)
         for one, result in zip(verdicts, settled, strict=True):
             one.add_to(self.report, result)
             self.on_batch(self.report)
-        return messages
+
+    def _start(self) -> None:
+        """Store what is leased. After a failure seen at once the rest stays leased, to be given back."""
+        while self.leased:
+            messages = self.leased.pop(0)
+            contents = read(messages)
+            future = self.pool.submit(store, self.worker.database, contents.values)
+            self.in_flight[future] = messages, contents
+            if future.done() and future.exception() is not None:
+                return
 
     def _verdict(self, future: Future[Stored], messages: list[Message], contents: Contents) -> Verdict:
         error = future.exception()
@@ -151,6 +164,8 @@ class _Drain:
         return verdict.failed(messages, contents, error, self.worker.back_off)
 
     def _lease(self) -> list[Message]:
+        if self.batches_left <= 0:
+            return []
         try:
             messages = self.queue.lease(self.worker.batch_size, visibility_timeout_ms=self.worker.visibility_timeout_ms)
         except QueuePaused:
