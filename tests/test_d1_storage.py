@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -166,7 +165,7 @@ def test_a_read_only_folder_is_named_with_what_to_do(tmp_path: Path, name: str) 
         assert "cannot be" in line
         assert "--persist-to" in line
     assert (folder / "d1.sqlite").read_bytes() == before
-    assert os.listdir(folder) == ["d1.sqlite"]
+    assert [path.name for path in folder.iterdir()] == ["d1.sqlite"]
 
 
 def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def _responsible(sql: str, name: str, message: str, probe: Probe) -> int | None:
     for start, end in places:
         if probe(sql[:start] + _STAND_IN + sql[end:]) != message:
             place = start - 1 if start and sql[start - 1] in '"`[' else start
-            # SQLite names no place for columns that UPDATE sets; where an expression stands, a sign may stand before it.
+            # SQLite names no place for columns that UPDATE sets: before those no sign may stand, as before expressions.
             column = message.startswith("no such column")
             named = not column or probe(f"{sql[:place]}+{sql[place:]}") == message
             return place if named else None

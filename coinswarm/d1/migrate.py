@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from coinswarm.clock import Clock
-from coinswarm.d1.splitter import quoted
+from coinswarm.d1.splitter import quoted, split
 from coinswarm.d1.types import Database
 from coinswarm.errors import SqlError, UsageError
 
@@ -88,15 +88,14 @@ def apply(
 ) -> list[str]:
     """Apply what is pending, each file and its record in one transaction; the names of those that were applied.
 
-    Raises `SqlError` naming the file that failed: it has been rolled back, those before it stay, none after it ran.
+    Raises `SqlError` naming the file that failed, or `UsageError` for one that cannot be run: nothing of it was
+    applied, those before it stay, none after it ran.
     """
     names: list[str] = []
     for migration in pending(database, migrations, table=table):
-        text = migration.sql()
-        end = "" if sqlite3.complete_statement(text) else "\n;"
-        name = migration.name.replace("'", "''")
+        sql = _with_record(migration, table)
         try:
-            database.execute(f"{text}{end}\nINSERT INTO {quoted(table)} (name)\nvalues ('{name}');")
+            database.execute(sql)
         except SqlError as error:
             raise SqlError(
                 f"migration {migration.name} failed: {error.message}",
@@ -125,6 +124,19 @@ def create(folder: Path, message: str, clock: Clock, *, pattern: str = PATTERN) 
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from error
     return path
+
+
+def _with_record(migration: Migration, table: str) -> str:
+    """The file's text with the statement behind it that records the file, to be run in one transaction."""
+    text = migration.sql()
+    name = migration.name.replace("'", "''")
+    record = f"INSERT INTO {quoted(table)} (name)\nvalues ('{name}');"
+    sql = f"{text}{'' if sqlite3.complete_statement(text) else chr(10) + ';'}\n{record}"
+    if split(sql)[-1] != record:
+        raise UsageError(
+            f"migration {migration.name} is not finished: a string, a comment or a trigger is still open at its end"
+        )
+    return sql
 
 
 def _number(segment: str) -> int | None:
