@@ -1,0 +1,253 @@
+"""Producer, durable queue, consumer and local D1 together, on real files."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from coinswarm.candles import COLUMNS, Candle, Pair, Timeframe
+from coinswarm.clock import ManualClock
+from coinswarm.consumer.worker import Worker
+from coinswarm.d1.local import LocalDatabase
+from coinswarm.errors import StorageLocked
+from coinswarm.fetchers.producer import collect
+from coinswarm.fetchers.report import FetchRequest
+from coinswarm.payload import pack
+from coinswarm.queue.sqlite import SqliteQueueStore
+from coinswarm.queue.types import ConsumerSettings, OutgoingMessage
+from coinswarm.storage import connect
+from tests.support.databases import ORIGINAL_TABLE, migrated, open_database
+from tests.support.scripted_fetcher import NOW, ScriptedFetcher, candle, hours
+
+QUEUE, DEAD = "historical-data-queue", "historical-data-dlq"
+
+CONSUMER = """
+import sys
+from pathlib import Path
+from coinswarm.clock import SystemClock
+from coinswarm.consumer.worker import Worker
+from coinswarm.d1.local import LocalDatabase
+from coinswarm.queue.sqlite import SqliteQueueStore
+
+folder = Path(sys.argv[1])
+with SqliteQueueStore(folder / "queue.sqlite") as store:
+    database = LocalDatabase(folder / "d1.sqlite", name="prices", id="0a1b")
+    worker = Worker(store.open("historical-data-queue"), database, SystemClock(), visibility_timeout_ms=300)
+    print("ready", flush=True)
+    print(worker.drain().rows.inserted, flush=True)
+"""
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW * 1000)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: ManualClock) -> Iterator[SqliteQueueStore]:
+    with SqliteQueueStore(tmp_path / "queue.sqlite", clock) as opened:
+        opened.create(QUEUE)
+        opened.add_consumer(QUEUE, ConsumerSettings(dead_letter_queue=DEAD))
+        yield opened
+
+
+def own(path: Path) -> LocalDatabase:
+    return migrated(path)
+
+
+def original(path: Path) -> LocalDatabase:
+    database = open_database(path)
+    database.execute(ORIGINAL_TABLE)
+    return database
+
+
+def stored(database: LocalDatabase) -> list[Candle]:
+    [result] = database.execute(f"SELECT {', '.join(COLUMNS)} FROM price_data ORDER BY symbol, timestamp")
+    return [Candle(*row) for row in result.rows]  # type: ignore[arg-type]
+
+
+def enqueue(store: SqliteQueueStore, candles: list[Candle]) -> None:
+    bodies = [OutgoingMessage(body) for body, _ in pack(candles)]
+    for start in range(0, len(bodies), 100):
+        store.open(QUEUE).send_batch(bodies[start : start + 100])
+
+
+@pytest.mark.parametrize("table", [own, original])
+def test_what_the_source_has_is_what_the_table_holds(
+    table: Callable[[Path], LocalDatabase], store: SqliteQueueStore, clock: ManualClock, tmp_path: Path
+) -> None:
+    market = [c for i, c in enumerate(hours(5432)) if i % 97]
+    database = table(tmp_path / "d1.sqlite")
+    queue = store.open(QUEUE)
+    fetched = collect(
+        ScriptedFetcher(market, most=999, overlap=2, running=candle(NOW // 3600 * 3600)),
+        queue,
+        FetchRequest(Pair("BTC", "USDC"), Timeframe.H1, pages=None),
+        clock=clock,
+    )
+    consumed = Worker(queue, database, clock).drain()
+    assert stored(database) == market
+    assert fetched.queued == consumed.rows.inserted == len(market)
+    assert queue.metrics().backlog == 0
+    billed = consumed.rows_written / len(market)
+    assert billed == 1 if table is own else 4 <= billed < 4.2  # AUTOINCREMENT adds a row a statement
+
+    collect(ScriptedFetcher(market), queue, FetchRequest(Pair("BTC", "USDC"), Timeframe.H1, pages=None), clock=clock)
+    again = Worker(queue, database, clock).drain()
+    assert (again.rows.inserted, again.rows.duplicate, again.conflicts) == (0, len(market), 0)
+    assert stored(database) == market
+    database.close()
+
+
+def test_rows_that_were_there_before_are_found_in_a_table_that_is_not_ours(
+    store: SqliteQueueStore, clock: ManualClock, tmp_path: Path
+) -> None:
+    database = original(tmp_path / "d1.sqlite")
+    market = hours(300)
+    enqueue(store, market[::2])
+    Worker(store.open(QUEUE), database, clock).drain()
+    before = database.execute("SELECT * FROM price_data ORDER BY id")[0].rows
+    enqueue(store, [candle(c.timestamp, close=106.0) for c in market])
+    report = Worker(store.open(QUEUE), database, clock).drain()
+    assert (report.rows.inserted, report.rows.duplicate, report.conflicts) == (150, 150, 150)
+    assert database.execute("SELECT * FROM price_data WHERE close = 105.0 ORDER BY id")[0].rows == before
+    database.close()
+
+
+def test_poison_waits_in_the_dead_letter_queue_with_its_reason(
+    store: SqliteQueueStore, clock: ManualClock, tmp_path: Path
+) -> None:
+    database = own(tmp_path / "d1.sqlite")
+    enqueue(store, hours(20))
+    store.open(QUEUE).send_batch([OutgoingMessage(b"not json")])
+    report = Worker(store.open(QUEUE), database, clock).drain()
+    assert (report.acked, report.dead_lettered, report.rows.inserted) == (2, 1, 20)
+    assert [m.body for m in store.open(DEAD).peek()] == [b"not json"]
+    database.close()
+
+
+def test_a_database_that_somebody_else_has_locked_delays_the_rows_and_loses_none(
+    store: SqliteQueueStore, clock: ManualClock, tmp_path: Path
+) -> None:
+    path = tmp_path / "d1.sqlite"
+    own(path).close()
+    enqueue(store, hours(500))
+    other = connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    database = open_database(path, busy_timeout=0.01)
+    looks = 0
+
+    def unlock_after_a_while() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            other.execute("ROLLBACK")
+        return False
+
+    report = Worker(store.open(QUEUE), database, clock).drain(stop=unlock_after_a_while)
+    assert report.retried > 0
+    assert report.rows.inserted == 500
+    assert stored(database) == hours(500)
+    other.close()
+    database.close()
+
+
+def test_a_queue_that_somebody_else_has_locked_is_named(
+    store: SqliteQueueStore, clock: ManualClock, tmp_path: Path
+) -> None:
+    enqueue(store, hours(10))
+    database = own(tmp_path / "d1.sqlite")
+    other = connect(store.path)
+    other.execute("BEGIN IMMEDIATE")
+    with (
+        SqliteQueueStore(store.path, clock, busy_timeout=0.01) as impatient,
+        pytest.raises(StorageLocked, match=r"queue\.sqlite is locked by another process"),
+    ):
+        Worker(impatient.open(QUEUE), database, clock).drain()
+    other.execute("ROLLBACK")
+    other.close()
+    assert Worker(store.open(QUEUE), database, clock).drain().rows.inserted == 10
+    database.close()
+
+
+def minutes(count: int) -> list[Candle]:
+    return [candle(1_699_999_980 - i * 60, timeframe="1m") for i in reversed(range(count))]
+
+
+def prepare(folder: Path, candles: list[Candle]) -> None:
+    own(folder / "d1.sqlite").close()
+    with SqliteQueueStore(folder / "queue.sqlite") as store:
+        store.create(QUEUE)
+        store.add_consumer(QUEUE, ConsumerSettings(dead_letter_queue=DEAD, max_retries=100))
+        enqueue(store, candles)
+
+
+def consumer(folder: Path) -> subprocess.Popen[str]:
+    started = subprocess.Popen([sys.executable, "-c", CONSUMER, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n"
+    return started
+
+
+def check(folder: Path, market: list[Candle]) -> None:
+    database = open_database(folder / "d1.sqlite")
+    assert stored(database) == market
+    database.close()
+    with SqliteQueueStore(folder / "queue.sqlite") as store:
+        assert store.open(QUEUE).metrics().backlog == 0
+        assert store.open(DEAD).metrics().backlog == 0
+
+
+@pytest.mark.slow
+def test_a_consumer_that_is_killed_again_and_again_loses_nothing_and_stores_nothing_twice(tmp_path: Path) -> None:
+    market = hours(40_000)
+    prepare(tmp_path, market)
+    chance = random.Random(7)
+    killed = 0
+    for _ in range(12):
+        process = consumer(tmp_path)
+        try:
+            process.wait(chance.uniform(0.01, 0.12))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+    last = consumer(tmp_path)
+    assert last.communicate(timeout=60)[0].strip().isdigit()
+    assert killed > 3
+    check(tmp_path, market)
+
+
+@pytest.mark.slow
+def test_two_consumers_on_one_queue_share_the_work_and_both_come_to_an_end(tmp_path: Path) -> None:
+    market = hours(40_000)
+    prepare(tmp_path, market)
+    both = [consumer(tmp_path), consumer(tmp_path)]
+    inserted = [int(process.communicate(timeout=60)[0]) for process in both]
+    assert sum(inserted) == len(market)
+    check(tmp_path, market)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
+def test_memory_does_not_grow_with_the_backlog(tmp_path: Path) -> None:
+    # Not ru_maxrss: that of the process which forked counts into it.
+    program = CONSUMER + "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    peaks = []
+    for count in (50_000, 300_000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        prepare(folder, minutes(count))
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True, timeout=120
+        )
+        _, inserted, _, peak, _ = done.stdout.split()
+        assert int(inserted) == count
+        peaks.append(int(peak))
+    assert peaks[1] <= 1.2 * peaks[0]
