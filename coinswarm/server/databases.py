@@ -156,11 +156,12 @@ def _listed(info: DatabaseInfo) -> dict[str, Any]:
 def _described(account: Account, info: DatabaseInfo) -> dict[str, Any]:
     with account.catalogue.use(info.uuid) as opened:
         (result,) = opened.execute(_TABLES)
+    region = {"running_in_region": info.location.upper()} if info.location else {}
     return {
         **_listed(info),
         "num_tables": result.rows[0][0],
         "file_size": result.meta.size_after,
-        "running_in_region": (info.location or "wnam").upper(),
+        **region,
         "read_replication": {"mode": info.read_replication},
     }
 
