@@ -1,4 +1,4 @@
-"""Processes that die, and several at once: what `send_batch` returned is never lost, and never in two hands at a time."""
+"""Processes that die, and several at once: what `send_batch` returned is never lost, and never in two hands."""
 
 from __future__ import annotations
 
