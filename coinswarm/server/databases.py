@@ -41,13 +41,14 @@ def create(account: Account, call: Call) -> Answer:
         raise InvalidRequest("Invalid property: name => Required")
     if not isinstance(name, str):
         raise InvalidRequest("Invalid property: name => Expected string")
+    mode = _mode(body) if body.get("read_replication") is not None else None
     info = account.catalogue.create(
         name,
         location=_one_of(body, "primary_location_hint", _LOCATIONS),
         jurisdiction=_one_of(body, "jurisdiction", _JURISDICTIONS),
     )
-    if body.get("read_replication") is not None:
-        info = account.catalogue.set_replication(info.uuid, _mode(body))
+    if mode is not None:
+        info = account.catalogue.set_replication(info.uuid, mode)
     created = _described(account, info)
     if info.location:
         created |= {"primary_location_hint": info.location, "created_in_region": info.location.upper()}

@@ -30,10 +30,11 @@ def export(account: Account, call: Call) -> Answer:
         if job is None:
             raise InvalidRequest("Invalid property: current_bookmark => There is no such export")
         return _polled(call, job, first=False)
-    options = body.get("dump_options") or {}
-    if not isinstance(options, dict):
+    options = body.get("dump_options")
+    if not isinstance(options, dict | None):
         raise InvalidRequest("Invalid property: dump_options => Expected object")
-    tables = options.get("tables") or []
+    options = options or {}
+    tables = options.get("tables", [])
     if not isinstance(tables, list) or not all(isinstance(table, str) for table in tables):
         raise InvalidRequest("Invalid property: dump_options.tables => Expected a list of names")
     if options.get("no_schema") and options.get("no_data"):

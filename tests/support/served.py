@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from coinswarm.clock import ManualClock
 from coinswarm.config import Stack, load
@@ -31,11 +32,32 @@ class Refusal(NamedTuple):
     message: str
 
 
+class Client:
+    """Requests one after the other, each answered by the application itself."""
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        self._app, self._base_url = app, base_url
+
+    def request(self, method: str, url: str, **how: Any) -> httpx.Response:
+        return asyncio.run(self._request(method, url, how))
+
+    def get(self, url: str, **how: Any) -> httpx.Response:
+        return self.request("GET", url, **how)
+
+    def put(self, url: str, **how: Any) -> httpx.Response:
+        return self.request("PUT", url, **how)
+
+    async def _request(self, method: str, url: str, how: dict[str, Any]) -> httpx.Response:
+        transport = httpx.ASGITransport(self._app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=self._base_url) as client:
+            return await client.request(method, url, **how)
+
+
 @dataclass
 class Api:
     """An application over stores in one folder, seen by a client that has the token."""
 
-    client: TestClient
+    client: Client
     account: Account
     queues: SqliteQueueStore
     clock: ManualClock
@@ -107,5 +129,4 @@ def served(folder: Path, *, plain_json: bool = False, host: str = "127.0.0.1") -
         open_account(stack, queues, clock, plain_json=plain_json) as account,
     ):
         app = create_app(account, token=TOKEN, host=host)
-        with TestClient(app, base_url="http://127.0.0.1:8787", raise_server_exceptions=False) as client:
-            yield Api(client, account, queues, clock)
+        yield Api(Client(app, "http://127.0.0.1:8787"), account, queues, clock)
