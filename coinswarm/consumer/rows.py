@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, groupby, islice
 from operator import itemgetter, lt
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -104,11 +104,15 @@ def _read_one_by_one(messages: Iterable[Message]) -> Contents:
 def _sort(contents: Contents) -> None:
     """Each key once, in the order of the table: a producer's page comes so already."""
     values = contents.values
-    keys = list(zip(*(values[column::WIDTH] for column in (_SYMBOL, _TIMEFRAME, _SOURCE, _TIMESTAMP)), strict=True))
+    *names, times = (values[column::WIDTH] for column in (_SYMBOL, _TIMEFRAME, _SOURCE, _TIMESTAMP))
+    keys: list[Any] = times
+    if any(name.count(name[0]) < len(name) for name in names if name):  # more than one series
+        keys = list(zip(*names, times, strict=True))
     if all(map(lt, keys, islice(keys, 1, None))):
         return
     by_key: dict[Key, Row] = {}
-    for key, row in zip(keys, rows(values), strict=True):
+    for row in rows(values):
+        key = key_of(row)
         first = by_key.setdefault(key, row)
         if first is not row:
             contents.duplicate += 1
