@@ -329,7 +329,9 @@ class TestSettling:
         assert replace(settled, stale=()) == Settled(acked=1, dead_lettered=1, retried=1, released=1)
         assert sorted(settled.stale) == sorted([a, a, b, b, c, c, d])
 
-    @pytest.mark.parametrize("lease_id", ["", "nonsense", "0" * 17, "f" * 16 + "1", "f" * 31, "' OR 1=1 --", "é" * 17])
+    @pytest.mark.parametrize(
+        "lease_id", ["", "nonsense", "0" * 17, "0" * 32, "f" * 32, " " * 32, "f" * 31, "' OR 1=1 --", "é" * 17]
+    )
     def test_what_is_no_lease_id_is_stale(self, queue: Queue, lease_id: str) -> None:
         send(queue, "a")
         queue.lease(1)

@@ -12,7 +12,7 @@ from coinswarm.limits import QUEUES
 from coinswarm.queue import failures, registry, removal, rules, usage
 from coinswarm.queue.failures import Failed
 from coinswarm.queue.file import QueueFile
-from coinswarm.queue.messages import SQL, lease_prefix, message_ids, new_token, runs
+from coinswarm.queue.messages import SQL, lease_ids, message_ids, new_token, runs
 from coinswarm.queue.registry import QueueState
 from coinswarm.queue.settling import settle
 from coinswarm.queue.types import Message, Metrics, OutgoingMessage, Settled, Settlement
@@ -90,10 +90,12 @@ class SqliteQueue:
             self._file.executemany(SQL["lease"], [(token, now + timeout, *run) for run in leased])
             reads = usage.billed([row[_BYTES] for row in rows])
             usage.record(self._file, queue.name, now, reads=reads, delivered=len(rows))
-        prefix = lease_prefix(token)
+        leases = lease_ids(token, [row[_SEQ] for row in rows])
         return [
-            Message(message_id, body, content_type, sent_ms, attempts + 1, f"{prefix}{seq:x}")
-            for seq, _, attempts, _, _, message_id, content_type, sent_ms, body in rows
+            Message(message_id, body, content_type, sent_ms, attempts + 1, lease_id)
+            for (_, _, attempts, _, _, message_id, content_type, sent_ms, body), lease_id in zip(
+                rows, leases, strict=True
+            )
         ]
 
     def settle(self, settlement: Settlement) -> Settled:
@@ -153,9 +155,10 @@ class SqliteQueue:
 
     def _deliverable(self, queue: QueueState, now: int, batch_size: int) -> list[_Row]:
         """Messages to lease. On the way it notes which deliveries timed out, and sees off what they used up."""
+        deliveries = queue.deliveries
         while True:
             rows = self._file.execute(SQL["deliverable"], (self._number, now, batch_size)).fetchall()
-            used_up = [row for row in rows if row[_ATTEMPTS] >= queue.deliveries]
+            used_up = [row for row in rows if row[_ATTEMPTS] >= deliveries]
             timed_out = [(row[_SEQ], row[_VISIBLE_AT]) for row in used_up or rows if row[_LEASE]]
             if timed_out:
                 failures.note_timeouts(self._file, timed_out)

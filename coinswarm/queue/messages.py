@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -14,8 +15,8 @@ SQL: Final = load("messages.sql")
 STEP: Final = 5_000
 """Messages deleted in one statement when a queue is emptied: others get their turn in between."""
 
-_TOKEN_DIGITS: Final = 16
-_LEASE_ID: Final = re.compile(r"[0-9a-f]{17,31}")
+_LEASE_ID: Final = struct.Struct(">QQ")
+_LEASE_DIGITS: Final = 2 * _LEASE_ID.size
 _MESSAGE_ID: Final = re.compile(r"[0-9a-f]{32}")
 _LARGEST: Final = 2**63 - 1
 
@@ -69,30 +70,35 @@ def new_token() -> int:
     return int.from_bytes(os.urandom(8)) >> 1 or 1
 
 
-def lease_prefix(token: int) -> str:
-    """What the lease ids of one batch have in common; the message's number follows in hexadecimal digits."""
-    return f"{token:016x}"
+def lease_ids(token: int, numbers: Iterable[int]) -> list[str]:
+    """32 hexadecimal digits each: the lease's token and the message's number."""
+    prefix = f"{token:016x}"
+    return [f"{prefix}{number:016x}" for number in numbers]
 
 
-def by_token(lease_ids: Iterable[str]) -> tuple[dict[int, dict[int, str]], list[str]]:
+def by_token(lease_ids: Sequence[str]) -> tuple[dict[int, dict[int, str]], list[str]]:
     """Lease ids sorted out: token → message number → lease id, and those that are none of ours or come twice."""
-    grouped: dict[str, dict[int, str]] = {}
-    strange: list[str] = []
-    for lease_id in lease_ids:
-        if not _LEASE_ID.fullmatch(lease_id):
-            strange.append(lease_id)
-            continue
-        numbers = grouped.setdefault(lease_id[:_TOKEN_DIGITS], {})
-        number = int(lease_id[_TOKEN_DIGITS:], 16)
-        if number in numbers or number > _LARGEST:
-            strange.append(lease_id)
-        else:
-            numbers[number] = lease_id
     known: dict[int, dict[int, str]] = {}
-    for prefix, numbers in grouped.items():
-        token = int(prefix, 16)
-        if token <= _LARGEST:
-            known[token] = numbers
+    strange: list[str] = []
+    for lease_id, (token, number) in zip(lease_ids, _unpacked(lease_ids), strict=True):
+        leases = known.get(token)
+        if leases is None:
+            leases = known[token] = {}
+        if number in leases or token > _LARGEST or number > _LARGEST:
+            strange.append(lease_id)
         else:
-            strange.extend(numbers.values())
+            leases[number] = lease_id
     return known, strange
+
+
+def _unpacked(lease_ids: Sequence[str]) -> list[tuple[int, int]]:
+    """Token and number of each, all at once if all are sound; of one that is not, numbers beyond SQLite's integers."""
+    try:
+        packed = bytes.fromhex("".join(lease_ids))
+    except ValueError:
+        packed = b""
+    if len(packed) == _LEASE_ID.size * len(lease_ids) and {*map(len, lease_ids)} <= {_LEASE_DIGITS}:
+        return list(_LEASE_ID.iter_unpack(packed))
+    if len(lease_ids) == 1:
+        return [(0, _LARGEST + 1)]
+    return [pair for each in lease_ids for pair in _unpacked([each])]

@@ -28,6 +28,11 @@ LIMIT ?;
 -- name: lease
 UPDATE messages SET lease = ?, visible_at = ?, attempts = attempts + 1 WHERE seq BETWEEN ? AND ?;
 
+-- name: leased_run
+-- Whether a run is held by the lease as a whole, so that it can be deleted without naming each: half the time.
+SELECT count(*), sum(bytes), max(bytes) FROM messages NOT INDEXED
+WHERE seq BETWEEN ? AND ? AND lease = ? AND queue = ?;
+
 -- name: delete_leased
 DELETE FROM messages NOT INDEXED WHERE seq BETWEEN ? AND ? AND lease = ? AND queue = ? RETURNING seq, bytes;
 

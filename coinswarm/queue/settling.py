@@ -8,7 +8,7 @@ from typing import NamedTuple
 from coinswarm.queue import failures, registry, rules, usage
 from coinswarm.queue.failures import Failed
 from coinswarm.queue.file import QueueFile
-from coinswarm.queue.messages import SQL, by_token, delete_bodies, runs
+from coinswarm.queue.messages import SQL, Run, by_token, delete_bodies, runs
 from coinswarm.queue.registry import QueueState
 from coinswarm.queue.types import DeadLetter, Retry, Settled, Settlement
 
@@ -40,18 +40,34 @@ def _ack(file: QueueFile, queue: QueueState, lease_ids: Sequence[str], now_ms: i
         return 0
     tokens, strange = by_token(lease_ids)
     stale += strange
-    sizes: list[int] = []
-    for token, leases in tokens.items():
-        for run in runs(sorted(leases)):
-            deleted = file.execute(SQL["delete_leased"], (*run, token, queue.number)).fetchall()
-            numbers = [seq for seq, _ in deleted]
-            delete_bodies(file, runs(sorted(numbers)))
-            sizes += [size for _, size in deleted]
-            stale += _missing(leases, range(run.first, run.last + 1), numbers)
-    if sizes:
-        registry.adjust(file, queue.number, -len(sizes), -sum(sizes))
-        usage.record(file, queue.name, now_ms, deletes=usage.billed(sizes), acked=len(sizes))
-    return len(sizes)
+    gone = [
+        _delete_run(file, queue, token, run, leases, stale)
+        for token, leases in tokens.items()
+        for run in runs(sorted(leases))
+    ]
+    acked, size, operations = (sum(column) for column in zip(*gone, strict=True)) if gone else (0, 0, 0)
+    if acked:
+        registry.adjust(file, queue.number, -acked, -size)
+        usage.record(file, queue.name, now_ms, deletes=operations, acked=acked)
+    return acked
+
+
+def _delete_run(
+    file: QueueFile, queue: QueueState, token: int, run: Run, leases: dict[int, str], stale: list[str]
+) -> tuple[int, int, int]:
+    """Delete what the lease holds of a run: how many messages, their bytes, and the operations that is."""
+    asked = range(run.first, run.last + 1)
+    count, size, largest = file.execute(SQL["leased_run"], (*run, token, queue.number)).fetchone()
+    if count == len(asked) and largest <= usage.ONE_OPERATION_BYTES:
+        file.execute(SQL["delete_run"], run)
+        delete_bodies(file, [run])
+        return count, size, count
+    deleted = file.execute(SQL["delete_leased"], (*run, token, queue.number)).fetchall()
+    numbers = sorted(seq for seq, _ in deleted)
+    sizes = [size for _, size in deleted]
+    delete_bodies(file, runs(numbers))
+    stale += _missing(leases, asked, numbers)
+    return len(sizes), sum(sizes), usage.billed(sizes)
 
 
 def _release(file: QueueFile, queue: QueueState, lease_ids: Sequence[str], now_ms: int, stale: list[str]) -> int:
