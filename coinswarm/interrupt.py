@@ -10,19 +10,46 @@ from types import FrameType
 from coinswarm.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 
+class Interrupted(Exception):
+    """The user asked to stop while the command waited for something it can do without."""
+
+
+class StoppedAtOnce(KeyboardInterrupt):
+    """The user asked twice."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        super().__init__()
+
+
 class Interrupt:
     """Whether the user asked to stop, and with which exit code the command then ends. Call it: `stop()`."""
 
     def __init__(self) -> None:
         self.exit_code: int | None = None
+        self._waiting = False
 
     def __call__(self) -> bool:
         return self.exit_code is not None
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
+        code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
         if self.exit_code is not None:
-            raise KeyboardInterrupt
-        self.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
+            raise StoppedAtOnce(code)
+        self.exit_code = code
+        if self._waiting:
+            raise Interrupted
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A block that may be left half done, such as a request: a signal ends it at once, with `Interrupted`."""
+        self._waiting = True
+        try:
+            if self.exit_code is not None:
+                raise Interrupted
+            yield
+        finally:
+            self._waiting = False
 
 
 @contextmanager

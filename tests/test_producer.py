@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
@@ -23,6 +25,7 @@ from coinswarm.errors import (
 from coinswarm.fetchers.base import Page
 from coinswarm.fetchers.producer import collect
 from coinswarm.fetchers.report import FetchReport, FetchRequest
+from coinswarm.interrupt import Interrupted
 from coinswarm.payload import decode
 from tests.support.memory_queue import MemoryQueue
 from tests.support.scripted_fetcher import (
@@ -310,6 +313,29 @@ def test_nothing_is_older_than_bitcoin() -> None:
     assert report.next_to_ts is None
 
 
+def test_a_request_that_is_broken_off_ends_the_run_with_what_was_fetched_before_it() -> None:
+    broken_off = 0
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        nonlocal broken_off
+        if len(fetcher.asked) == 3:
+            broken_off += 1
+            raise Interrupted
+        yield
+
+    fetcher, queue = ScriptedFetcher(hours(5000)), MemoryQueue(clock())
+    request = FetchRequest(BTC, Timeframe.H1, pages=None)
+    report = collect(fetcher, queue, request, clock=clock(), waiting=waiting)
+    assert broken_off == 1
+    assert report.interrupted
+    assert (report.queued, report.pages, report.requests) == (3000, 1, 3)
+    assert len(queued_opens(queue)) == 3000
+    assert report.next_to_ts == NEWEST_CLOSED - 3000 * STEP
+    assert report.next_trigger is not None
+    assert report.next_trigger.endswith(f"--to-ts {report.next_to_ts} --all")
+
+
 def test_a_failed_page_keeps_what_was_fetched_before_it_and_says_how_to_go_on() -> None:
     market = hours(5000)
     error = SourceUnavailable("scripted", "did not answer within 30 s", hint="Is it down?")
@@ -324,7 +350,7 @@ def test_a_failed_page_keeps_what_was_fetched_before_it_and_says_how_to_go_on() 
         "scripted: did not answer within 30 s. Queued 3000 candles for BTC-USDC in 300 messages before that."
     )
     command = f"coinswarm fetch BTC-USDC --source scripted --timeframe 1h --to-ts {resume} --pages 2"
-    assert failure.hint == f"Is it down? Continue with: {command}"
+    assert failure.hint == f"Is it down?\nContinue with: {command}"
     assert failure.__cause__ is error
     assert failure.report.requests == 4
     assert failure.as_json()["report"]["inserted"] == 3000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coinswarm.candles import LATEST, Pair, Timeframe
+from coinswarm.candles import EARLIEST, LATEST, Pair, Timeframe
 from coinswarm.commands.run import Remote, Run, Yes, command
 from coinswarm.errors import CoinswarmError, UsageError
 from coinswarm.limits import QUEUE_DEFAULTS
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from coinswarm.fetchers.report import FetchReport
 
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
+
+_HOW_TO_WRITE_A_TIME = "Write unix seconds, 2024-01-31 or 2024-01-31T12:00:00Z."
 
 
 @command(app, "fetch")
@@ -69,6 +71,7 @@ def fetch(
         pages=None if until_done else 1 if pages is None else pages,
         rows_per_message=rows_per_message,
         dry_run=dry_run,
+        flags=(*run.flags, *(["--remote"] if remote else [])),
     )
     if remote and not dry_run:
         run.confirm_remote(f"send candles to the queue {run.stack.queue()}", yes=yes)
@@ -86,6 +89,7 @@ def fetch(
                 clock=run.clock,
                 on_page=lambda r: bar(r.queued, None, f"candles queued, back to {render.moment(r.oldest)}"),
                 stop=interrupt,
+                waiting=interrupt.waiting,
             )
         except CoinswarmError as error:
             if error.report is not None and error.report.queued and not run.json:
@@ -105,18 +109,30 @@ def _moment(flag: str, text: str | None, now: int) -> int | None:
     try:
         moment = int(text)
     except ValueError:
-        try:
-            when = datetime.fromisoformat(text)
-        except ValueError:
-            raise UsageError(
-                f"{flag} {text!r} is not a time", hint="Write unix seconds, 2024-01-31 or 2024-01-31T12:00:00Z."
-            ) from None
-        moment = int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
-    if moment >= LATEST:
-        raise UsageError(f"{flag} {text} is not in unix seconds", hint=f"Milliseconds? Then: {flag} {moment // 1000}")
+        moment = _iso_moment(flag, text)
+    else:
+        _check_seconds(flag, moment, now)
     if moment > now:
         raise UsageError(f"{flag} {text} lies in the future", hint="Candles are only stored once they are closed.")
     return moment
+
+
+def _iso_moment(flag: str, text: str) -> int:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{flag} {text!r} is not a time", hint=_HOW_TO_WRITE_A_TIME) from None
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
+
+
+def _check_seconds(flag: str, moment: int, now: int) -> None:
+    if 0 <= moment < LATEST:
+        return
+    hint = _HOW_TO_WRITE_A_TIME
+    for unit, factor in (("Milliseconds", 1_000), ("Microseconds", 1_000_000), ("Nanoseconds", 1_000_000_000)):
+        if EARLIEST <= moment // factor <= now:
+            hint = f"{unit}? Then: {flag} {moment // factor}"
+    raise UsageError(f"{flag} {moment} is not in unix seconds", hint=hint)
 
 
 def _show_fetched(report: FetchReport) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, UsageError
+from coinswarm.interrupt import StoppedAtOnce
 
 if TYPE_CHECKING:
     from coinswarm.clock import Clock
@@ -74,6 +76,13 @@ class Run:
     json: bool = False
     verbose: bool = False
 
+    @property
+    def flags(self) -> list[str]:
+        """The flags that say where everything is; a command that follows this one needs them, too."""
+        words = [word for file in self.config or () for word in ("--config", str(file))]
+        words += ["--env", self.env] if self.env else []
+        return words + (["--persist-to", str(self.persist_to)] if self.persist_to else [])
+
     @cached_property
     def clock(self) -> Clock:
         from coinswarm.clock import SystemClock
@@ -125,7 +134,13 @@ class Run:
             render.json_document(document)
             return
         show()
-        render.next_steps(next_steps)
+        render.next_steps([self._here(step) for step in next_steps])
+
+    def _here(self, step: str) -> str:
+        flags = shlex.join(self.flags)
+        if not flags or flags in step or not step.startswith("coinswarm ") or step.startswith("coinswarm init"):
+            return step
+        return f"{step} {flags}"
 
 
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -157,20 +172,25 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
     return register
 
 
+def _run(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except UnicodeEncodeError as error:
+        # What the shell hands over that is not UTF-8 comes as lone surrogates, which only paths and bodies may hold.
+        raise UsageError(f"{error.object!r} is not UTF-8 text", hint="Check the encoding of the terminal.") from error
+
+
 def with_errors_shown(run: Run, action: Callable[[], None]) -> None:
     """Errors we know leave as one line (or JSON) and their exit code; a bug leaves as a traceback."""
     from coinswarm import render
 
     try:
-        action()
+        _run(action)
     except CoinswarmError as error:
         if run.verbose:
             traceback.print_exc(file=sys.stderr)
         render.error(error, as_json=run.json)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         render.warn("stopped at once; what was not finished comes back after its visibility timeout")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader went away, as `| head` does: nothing to say, nobody to say it to
-        raise typer.Exit(0) from None
+        raise typer.Exit(stopped.exit_code if isinstance(stopped, StoppedAtOnce) else EXIT_INTERRUPTED) from None

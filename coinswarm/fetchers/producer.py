@@ -8,17 +8,18 @@ never because a reply was short or empty: outages, thin markets and source limit
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from coinswarm.candles import EARLIEST, Candle, gaps
 from coinswarm.clock import Clock
 from coinswarm.errors import CoinswarmError, FetchFailed, SourceError, UsageError
 from coinswarm.fetchers.base import Fetcher, Page, PageRequest
+from coinswarm.fetchers.enqueue import Sent, enqueue
 from coinswarm.fetchers.report import FetchReport, FetchRequest, iso
 from coinswarm.fetchers.sift import Window, count_refused, sift, spacing_fault
-from coinswarm.payload import pack
-from coinswarm.queue.sendable import batches
-from coinswarm.queue.types import OutgoingMessage, Queue
+from coinswarm.interrupt import Interrupted
+from coinswarm.queue.types import Queue
 
 MAX_REQUESTS: Final = 100_000
 """Five times what Coinbase's whole history of minutes takes; more means the paging goes nowhere."""
@@ -32,22 +33,34 @@ def collect(
     clock: Clock,
     on_page: Callable[[FetchReport], None] = lambda _report: None,
     stop: Callable[[], bool] = lambda: False,
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     max_requests: int = MAX_REQUESTS,
 ) -> FetchReport:
     """Fetch what `request` asks for and queue it; `on_page` hears of every page, `stop` is asked before every request.
 
+    A request is made inside `waiting()`, which may break it off with `Interrupted`: that is a stop, too.
+
     Raises `UsageError` for times in the future, a `SourceError` that no repetition can cure while nothing is queued,
     and `FetchFailed` for all else that goes wrong at the source or the queue. The errors carry the report so far.
     """
-    return _Run(fetcher, queue, request, clock, max_requests).collect(on_page, stop)
+    return _Run(fetcher, queue, request, clock, waiting, max_requests).collect(on_page, stop)
 
 
 class _Run:
-    def __init__(self, fetcher: Fetcher, queue: Queue, request: FetchRequest, clock: Clock, max_requests: int) -> None:
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        queue: Queue,
+        request: FetchRequest,
+        clock: Clock,
+        waiting: Callable[[], AbstractContextManager[None]],
+        max_requests: int,
+    ) -> None:
         self.fetcher = fetcher
         self.queue = queue
         self.request = request
         self.clock = clock
+        self.waiting = waiting
         self.max_requests = max_requests
         self.report = FetchReport(fetcher.source, request)
         self.top = self._newest_closed(request)
@@ -114,6 +127,9 @@ class _Run:
                 return SourceError(self.fetcher.source, f"no end after {self.max_requests} requests")
             try:
                 self._ask(cursor)
+            except Interrupted:
+                self.report.interrupted = True
+                return None
             except SourceError as error:
                 return error
         return None
@@ -122,7 +138,8 @@ class _Run:
         wanted = self._how_many(cursor)
         asked_at = self.clock.now_ms() / 1000
         try:
-            page = self.fetcher.page(PageRequest(self.request.pair, self.request.timeframe, cursor, wanted))
+            with self.waiting():
+                page = self.fetcher.page(PageRequest(self.request.pair, self.request.timeframe, cursor, wanted))
         except SourceError:
             self.report.requests += 1
             raise
@@ -192,26 +209,22 @@ class _Run:
         page = self.kept[: self.request.limit]
         page.reverse()
         queued = 0
-        bodies = pack(page, self.request.rows_per_message)
-        for group in batches((count, OutgoingMessage(body)) for body, count in bodies):
-            rows = sum(count for count, _ in group)
-            try:
-                if not self.request.dry_run:
-                    self.queue.send_batch([message for _, message in group])
-            except CoinswarmError as error:
-                self._note_gaps(page[:queued])
-                raise self._failed(error, page[-1].timestamp) from error
-            self._count(page[queued], page[queued + rows - 1], rows, len(group))
-            queued += rows
+        try:
+            for sent in enqueue(self.queue, page, self.request.rows_per_message, dry_run=self.request.dry_run):
+                self._count(page[queued], page[queued + sent.candles - 1], sent)
+                queued += sent.candles
+        except CoinswarmError as error:
+            self._note_gaps(page[:queued])
+            raise self._failed(error, page[-1].timestamp) from error
         del self.kept[: len(page)]
         if page:
             self._note_gaps(page, before=self.edge)
             self.edge = page[0].timestamp
 
-    def _count(self, first: Candle, last: Candle, rows: int, messages: int) -> None:
+    def _count(self, first: Candle, last: Candle, sent: Sent) -> None:
         report = self.report
-        report.queued += rows
-        report.messages += messages
+        report.queued += sent.candles
+        report.messages += sent.messages
         report.oldest = first.timestamp if report.oldest is None else min(report.oldest, first.timestamp)
         report.newest = last.timestamp if report.newest is None else max(report.newest, last.timestamp)
 
@@ -233,7 +246,7 @@ class _Run:
         before = f"{report.message} before that" if report.queued else "Nothing was queued"
         failed = FetchFailed(
             f"{error.message.rstrip('.')}. {before}.",
-            hint=" ".join(filter(None, (error.hint, f"Continue with: {continues}"))),
+            hint="\n".join(filter(None, (error.hint, f"Continue with: {continues}"))),
         )
         failed.report = report
         failed.resume_to_ts = resume_to_ts

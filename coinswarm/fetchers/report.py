@@ -37,6 +37,8 @@ class FetchRequest:
     rows_per_message: int = ROWS_PER_MESSAGE
     dry_run: bool = False
     """Fetch and count, queue nothing."""
+    flags: tuple[str, ...] = ()
+    """Flags that say where and not what, such as `--persist-to DIR`: the command that continues repeats them."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -82,6 +84,9 @@ class FetchRequest:
             words += ["--pages", str(self.pages)]
         if self.rows_per_message != ROWS_PER_MESSAGE:
             words += ["--rows-per-message", str(self.rows_per_message)]
+        if self.dry_run:
+            words += ["--dry-run"]
+        words += self.flags
         return shlex.join(words)
 
 
