@@ -15,8 +15,8 @@ from coinswarm.errors import UsageError
 if TYPE_CHECKING:
     from coinswarm.d1.types import Database
 
-app = typer.Typer(help="D1 databases: look into, query, migrate.", no_args_is_help=True)
-migrations = typer.Typer(help="Migrations, as wrangler keeps them.", no_args_is_help=True)
+app = typer.Typer(help="D1 databases: look into, query, migrate.", no_args_is_help=True, add_completion=False)
+migrations = typer.Typer(help="Migrations, as wrangler keeps them.", no_args_is_help=True, add_completion=False)
 app.add_typer(migrations, name="migrations")
 
 Name = Annotated[
@@ -177,11 +177,21 @@ def create_migration(
     words: Annotated[list[str], typer.Argument(metavar="[DATABASE] MESSAGE", help="What it does; names its file.")],
 ) -> None:
     """Write an empty migration with the next number."""
-    from coinswarm import render
+    from coinswarm import render, wiring
     from coinswarm.d1 import migrate
 
     if len(words) > 2:
         raise UsageError("too many words", hint='Quote the message: coinswarm d1 migrations create "add an index"')
     declared = run.stack.database(words[0] if len(words) == 2 else None)
-    path = migrate.create(declared.migrations_dir, words[-1], run.clock, pattern=declared.migrations_glob)
-    run.report({"path": str(path)}, lambda: render.line(f"Created {path}."), "coinswarm d1 migrations apply")
+    folder = declared.migrations_dir
+    # A database without a folder lives on the bundled migrations, which a folder without them would put out of force.
+    bundled = [] if folder.is_dir() or declared.migrations_dir_given else wiring.migrations_of(declared)
+    path = migrate.create(folder, words[-1], run.clock, pattern=declared.migrations_glob, first=bundled)
+
+    def show() -> None:
+        for migration in bundled:
+            render.line(f"Copied {migration.name}, which came with coinswarm until now.")
+        render.line(f"Created {path}.")
+
+    document = {"path": str(path), "copied": [str(folder / migration.name) for migration in bundled]}
+    run.report(document, show, "coinswarm d1 migrations apply")

@@ -60,7 +60,10 @@ def list_dead_letters(
         render.table(("messages", "from", "reason"), [(c.count, c.source, c.reason) for c in causes], title="Causes")
         render.table(
             ("id", "from", "attempts", "dead-lettered", "size", "reason"),
-            [(r.id, r.source, r.attempts, render.moment(r.dead_lettered_ms / 1000), r.size_bytes, r.reason) for r in found],
+            [
+                (r.id, r.source, r.attempts, render.moment(r.dead_lettered_ms / 1000), r.size_bytes, r.reason)
+                for r in found
+            ],
         )
 
     steps = (

@@ -16,7 +16,9 @@ from coinswarm.errors import UsageError
 if TYPE_CHECKING:
     from coinswarm.queue.types import QueueInfo, QueueSettings, QueueStore
 
-app = typer.Typer(help="Queues: list, create, look into, pause, purge.", no_args_is_help=True)
+app = typer.Typer(
+    help="Queues: list, create, look into, pause, purge, dead letters.", no_args_is_help=True, add_completion=False
+)
 app.add_typer(consumers.app, name="consumer")
 app.add_typer(dead_letters.app, name="dlq")
 

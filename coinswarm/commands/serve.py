@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from coinswarm.server.account import Account
     from coinswarm.server.listening import Server
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _POLL_SECONDS = 0.2
 

@@ -106,19 +106,25 @@ def apply(
     return names
 
 
-def create(folder: Path, message: str, clock: Clock, *, pattern: str = PATTERN) -> Path:
+def create(
+    folder: Path, message: str, clock: Clock, *, pattern: str = PATTERN, first: Sequence[Migration] = ()
+) -> Path:
     """Write an empty migration with the next number, `0002_<message>.sql`, and return its path.
 
-    Raises `UsageError` for a message that cannot be part of a file name.
+    A folder that is made for it begins with copies of `first`. Raises `UsageError` for a message that cannot be part of
+    a file name, or if the file cannot be written.
     """
     if not message.strip() or "/" in message or "\\" in message:
         raise UsageError(f"{message!r} cannot be part of a file name", hint="Say in a few words what it does.")
-    numbers = [_number(m.path.name) or 0 for m in migrations_in(folder, pattern)] if folder.is_dir() else []
-    number = f"{max(numbers, default=0) + 1:04d}"
+    begun = migrations_in(folder, pattern) if folder.is_dir() else first
+    number = f"{max((_number(m.path.name) or 0 for m in begun), default=0) + 1:04d}"
     path = folder / f"{number}_{message.replace(' ', '_')}.sql"
     now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC).isoformat(timespec="milliseconds")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+            for migration in first:
+                (folder / migration.name).write_bytes(migration.path.read_bytes())
         with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(f"-- Migration number: {number} \t {now.replace('+00:00', 'Z')}\n")
     except OSError as error:
