@@ -109,4 +109,10 @@ def _system_error(error: OSError, path: Path) -> StorageError:
         return StorageFull(f"the disk is full: {path} could not be written")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageReadOnly(f"{path} cannot be written: {os.strerror(error.errno)}")
+    if error.errno in (errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP):
+        culprit = f" ({error.filename})" if error.filename not in (None, str(path)) else ""
+        return StorageError(
+            f"{path} cannot be made: {os.strerror(error.errno)}{culprit}",
+            hint="Choose another folder with --persist-to DIR.",
+        )
     return StorageError(f"{path}: {error}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 from coinswarm.commands.run import Run, command
 from coinswarm.errors import EXIT_FAILED
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @command(app, "demo")
@@ -20,9 +22,11 @@ def demo(run: Run, seed: Annotated[int, typer.Option("--seed", help="Another mar
 
     from coinswarm import render
     from coinswarm.demo import demo as run_demo
+    from coinswarm.storage import translated
 
-    directory = run.persist_to or Path(tempfile.mkdtemp(prefix="coinswarm-demo-"))
-    directory.mkdir(parents=True, exist_ok=True)
+    with translated(run.persist_to or Path(tempfile.gettempdir())):
+        directory = run.persist_to or Path(tempfile.mkdtemp(prefix="coinswarm-demo-"))
+        directory.mkdir(parents=True, exist_ok=True)
     report = run_demo(directory, run.clock, seed=seed, on_step=render.note)
 
     def show() -> None:
@@ -38,11 +42,11 @@ def demo(run: Run, seed: Annotated[int, typer.Option("--seed", help="Another mar
             f"{report.faults:,} of which went wrong; {report.consumed.rows_per_second:,.0f} rows/s drained."
         )
 
-    run.report(
+    replace(run, persist_to=directory / "state").report(
         report.as_json(),
         show,
-        f"coinswarm d1 stats --persist-to {directory / 'state'}",
-        f"coinswarm queues list --persist-to {directory / 'state'}",
+        "coinswarm d1 stats",
+        "coinswarm queues list",
         "coinswarm init my-candles   (then: fetch, consume)",
     )
     if not report.passed:
@@ -65,8 +69,8 @@ def init(
         for path in report.kept:
             render.line(f"left alone {path}")
 
-    change = [] if folder == Path() else [f"cd {folder}"]
-    run.report(
+    change = [] if folder == Path() else [shlex.join(["cd", str(folder)])]
+    Run(json=run.json).report(
         report.as_json(),
         show,
         *change,
