@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from coinswarm import __version__
-from coinswarm.errors import EXIT_INTERRUPTED, UsageError
+from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, UsageError
 
 CONTENTS: Final = {
     "demo": ("stack", "The whole pipeline against six simulated exchanges, offline; takes some seconds."),
@@ -68,7 +68,9 @@ _ClickUsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 def _version(asked: bool) -> None:
     if asked:
-        sys.stdout.write(f"coinswarm {__version__}\n")
+        from coinswarm import render
+
+        render.write(f"coinswarm {__version__}\n", sys.stdout)
         raise typer.Exit
 
 
@@ -89,6 +91,11 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except _ClickUsageError as wrong:
         return _tell(wrong, arguments)
+    except CoinswarmError as error:
+        from coinswarm import render
+
+        render.error(error, as_json=False)
+        return error.exit_code
     return code if isinstance(code, int) else 0
 
 

@@ -5,14 +5,17 @@ The only importer of rich. Results go to stdout; progress, warnings, hints and e
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from coinswarm.errors import CoinswarmError
+from coinswarm.errors import CoinswarmError, OutputLost
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,17 +24,73 @@ PIPED_WIDTH = 240
 """Columns where there is no terminal to fit into."""
 
 
-def _console(*, stderr: bool = False) -> Console:
+_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""What JSON lets through and a terminal may obey: C1 controls, and characters that turn the direction of text."""
+
+
+class _Draft(io.StringIO):
+    """What rich draws on in the manner of `stream`, before any of it leaves."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+
+def _console(file: TextIO) -> Console:
     from rich.console import Console
 
+    width = None if file.isatty() else PIPED_WIDTH
+    console = Console(file=file, highlight=False, width=width)
+    if console.no_color:  # rich would still set text in bold
+        console = Console(file=file, highlight=False, width=width, color_system=None)
+    return console
+
+
+def _print(what: object, *, stderr: bool = False, style: str | None = None) -> None:
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPED_WIDTH
-    return Console(file=stream, highlight=False, width=width)
+    draft = _Draft(stream)
+    _console(draft).print(what, style=style, markup=False, soft_wrap=isinstance(what, str))
+    write(draft.getvalue(), stream)
+
+
+def write(text: str, stream: TextIO) -> None:
+    """Raises `OutputLost` for a result that cannot be written, for want of space for example.
+
+    A reader that went away, as `| head` does, is no error: the command ends as it would have, in silence.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        discard(stream)
+    except OSError as error:
+        discard(stream)
+        if stream is sys.stdout:
+            raise OutputLost(f"the output could not be written: {error.strerror}") from None
+
+
+def discard(stream: TextIO) -> None:
+    """What is still to come, and what Python would write when it ends, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def json_document(document: Any) -> None:
     """`document` on stdout. Bytes become arrays of numbers, as D1 shows blobs."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=list) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=not _is_unicode(sys.stdout), default=list)
+    write(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n", sys.stdout)
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf")
 
 
 def printable(value: object) -> str:
@@ -71,7 +130,7 @@ def size(count: int) -> str:
 
 def line(text: str) -> None:
     """One line of the result."""
-    _console().print(printable(text), markup=False, soft_wrap=True)
+    _print(printable(text))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
@@ -84,10 +143,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) or row[index] is None for row in rows)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(Text(printable(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(printable(value)) for value in row))
-    _console().print(shown)
+    _print(shown)
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
@@ -101,32 +160,32 @@ def facts(pairs: Iterable[tuple[str, object]]) -> None:
 def next_steps(steps: Sequence[str]) -> None:
     """What one may type next."""
     if steps:
-        console = _console(stderr=True)
-        console.print()
+        _print("", stderr=True)
         for step in steps:
-            console.print(f"  → {printable(step)}", style="dim", markup=False, soft_wrap=True)
+            _print(f"  → {printable(step)}", stderr=True, style="dim")
 
 
 def note(text: str) -> None:
-    _console(stderr=True).print(printable(text), style="dim", markup=False, soft_wrap=True)
+    _print(printable(text), stderr=True, style="dim")
 
 
 def warn(text: str) -> None:
-    _console(stderr=True).print(f"⚠ {printable(text)}", style="yellow", markup=False, soft_wrap=True)
+    _print(f"⚠ {printable(text)}", stderr=True, style="yellow")
 
 
 def error(problem: CoinswarmError, *, as_json: bool) -> None:
     """One line that says what happened and one that says what to do; in JSON mode the contract's document."""
-    if as_json:
-        json_document(problem.as_json())
-        return
-    console = _console(stderr=True)
-    first, *more = problem.message.splitlines() or [""]
-    console.print(f"✘ {printable(first)}", style="red", markup=False, soft_wrap=True)
-    for extra in more:
-        console.print(f"  {printable(extra)}", markup=False, soft_wrap=True)
-    if problem.hint:
-        console.print(f"  {problem.hint}", markup=False, soft_wrap=True)
+    if as_json and not isinstance(problem, OutputLost):
+        try:
+            json_document(problem.as_json())
+            return
+        except OutputLost:
+            pass  # then people shall at least see it on stderr
+    first, *more = problem.message.split("\n")
+    _print(f"✘ {printable(first)}", stderr=True, style="red")
+    for extra in more + (problem.hint or "").split("\n"):
+        if extra:
+            _print(f"  {printable(extra)}", stderr=True)
 
 
 class Progress(Protocol):
@@ -151,6 +210,6 @@ def progress(title: str, *, quiet: bool) -> Iterator[Progress]:
         bars.TextColumn("{task.fields[text]}", style="dim"),
         bars.TimeElapsedColumn(),
     )
-    with bars.Progress(*columns, console=_console(stderr=True), transient=True) as shown:
+    with bars.Progress(*columns, console=_console(sys.stderr), transient=True) as shown:
         task = shown.add_task(title, total=None, text="")
         yield lambda done, total, text: shown.update(task, completed=done, total=total, text=printable(text))

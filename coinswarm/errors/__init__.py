@@ -4,6 +4,7 @@
 
     CoinswarmError                     exit 1, not retryable
     ├── UsageError                     exit 2: a flag or argument is wrong
+    ├── OutputLost                     stdout cannot be written
     ├── ConfigError                    a wrangler or coinswarm file has faults; lists all of them
     ├── InvalidPayload                 poison: a message body that does not hold candles
     ├── SourceError                    an exchange API said no
@@ -67,6 +68,7 @@ from coinswarm.errors.base import (
     CoinswarmError,
     ConfigError,
     InvalidPayload,
+    OutputLost,
     UsageError,
 )
 from coinswarm.errors.databases import (
@@ -157,6 +159,7 @@ __all__ = [
     "MessageTooLarge",
     "MethodNotAllowed",
     "NotRouted",
+    "OutputLost",
     "QueueError",
     "QueueExists",
     "QueueNotFound",

@@ -38,6 +38,10 @@ class UsageError(CoinswarmError):
     exit_code = EXIT_USAGE
 
 
+class OutputLost(CoinswarmError):
+    """The result cannot be written to where it should go."""
+
+
 class ConfigError(CoinswarmError):
     """The configuration has faults."""
 
