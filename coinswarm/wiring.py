@@ -123,6 +123,24 @@ def ingest_database(stack: Stack, clock: Clock, *, remote: bool = False) -> Iter
         yield RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
 
 
+@contextmanager
+def pipeline(stack: Stack, clock: Clock, *, remote_queue: bool, remote: bool) -> Iterator[tuple[Queue, Database]]:
+    """Both ends of `consume`. Where both are remote they share one client, and with it the account's rate."""
+    if not (remote_queue and remote):
+        with (
+            ingest_queue(stack, clock, remote=remote_queue) as queue,
+            ingest_database(stack, clock, remote=remote) as database,
+        ):
+            yield queue, database
+        return
+    from coinswarm.d1.remote import RemoteDatabase
+    from coinswarm.queue.cloudflare import CloudflareQueueStore
+
+    with cloudflare(stack, clock) as api:
+        opened = RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
+        yield CloudflareQueueStore(api).open(stack.queue()), opened
+
+
 def list_databases(stack: Stack, clock: Clock, *, remote: bool = False) -> list[dict[str, Any]]:
     """The databases that the configuration names with their local files, or those of the Cloudflare account."""
     if not remote:
