@@ -65,7 +65,7 @@ def encode_error(error: CloudflareError) -> bytes:
     listed = [{"code": error.code, "message": error.message}]
     if isinstance(error, NotRouted):
         listed.append({"code": 7000, "message": "No route for that URI"})
-    result = [] if isinstance(error, errors.SqlError) else None  # as the API was seen to answer
+    result: list[object] | None = [] if isinstance(error, errors.SqlError) else None  # as the API was seen to answer
     return msgspec.json.encode({"result": result, "success": False, "errors": listed, "messages": []})
 
 
