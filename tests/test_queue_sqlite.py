@@ -471,7 +471,6 @@ def old_file(path: Path, version: int) -> None:
         connection.execute(
             "INSERT INTO queues VALUES (1, ?, 'candles', NULL, 1, 1, 0, 0, 345600, 1, 13)", ("5e1b9969" * 4,)
         )
-        connection.execute("UPDATE sequence SET next = 8")
         sent = ManualClock().now_ms() - 1_000
         connection.execute("INSERT INTO messages VALUES (7, 1, ?, 99, 1, ?, 13)", (sent, sent))
         connection.execute("INSERT INTO bodies VALUES (7, ?, 'text', ?, ?)", ("0" * 31 + "7", sent, b"from long ago"))

@@ -46,15 +46,15 @@ class SqliteQueue:
             queue = self._state()
             now = self._clock.now_ms()
             self._check_room(queue, sum(sizes), now)
-            (after,) = self._file.execute(SQL["take_numbers"], (len(messages),)).fetchone()
-            first = after - len(messages)
+            (last,) = self._file.execute(SQL["last_number"]).fetchone()
+            first, last = last + 1, last + len(messages)
             ids = message_ids(first, len(messages))
             self._file.executemany(
                 SQL["insert_body"],
                 [(first + i, ids[i], m.content_type, now, m.body) for i, m in enumerate(messages)],
             )
             delay = queue.delivery_delay if delay_seconds is None else delay_seconds
-            self._file.execute(SQL["insert_messages"], (queue.number, now + delay * 1000, first, after - 1))
+            self._file.execute(SQL["insert_messages"], (queue.number, now + delay * 1000, first, last))
             self._file.executemany(
                 SQL["delay"],
                 [

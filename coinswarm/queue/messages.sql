@@ -3,8 +3,8 @@
 -- Messages are settled by runs of consecutive numbers, so that a whole batch is one statement. `NOT INDEXED` keeps
 -- SQLite on the primary key there: it would rather walk the whole queue by the index that `queue` begins.
 
--- name: take_numbers
-UPDATE sequence SET next = next + ? RETURNING next;
+-- name: last_number
+SELECT ifnull(max(seq), 0) FROM messages;
 
 -- name: insert_body
 INSERT INTO bodies (seq, id, content_type, sent_ms, body) VALUES (?, ?, ?, ?, ?);
@@ -78,9 +78,6 @@ WHERE seq IN (
     LIMIT :step
 )
 RETURNING seq, bytes;
-
--- name: last_number
-SELECT next - 1 FROM sequence;
 
 -- name: delete_idle
 -- All but those in flight, up to the number that was the last when the purge began.

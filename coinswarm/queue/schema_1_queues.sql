@@ -42,16 +42,11 @@ CREATE TABLE producers (
     PRIMARY KEY (queue, script_name)
 ) STRICT, WITHOUT ROWID;
 
--- name: sequence
--- The number of the next message, in one row. Numbers are never used again.
-CREATE TABLE sequence (next INTEGER NOT NULL) STRICT;
-
--- name: sequence_starts
-INSERT INTO sequence (next) VALUES (1);
-
 -- name: messages
 -- What changes while a message lives, apart from its body, so that a claim rewrites 40 bytes and not 2,000.
 -- It can be delivered when `visible_at` is past; there is no status. `lease` names the last delivery, 0 for none.
+-- `seq` is the order of arrival over all queues and stays when a message moves to another. When all messages are gone
+-- it begins anew, which confuses nobody: message ids and leases hold random digits besides.
 -- `stored_ms` is when it came into this queue, from which its retention counts.
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY,
