@@ -111,11 +111,12 @@ LIMIT :limit;
 SELECT min(visible_at) FROM messages INDEXED BY messages_deliverable WHERE queue = ?;
 
 -- name: metrics
+-- Only what is hidden is counted, by the index alone; what waits is the rest.
 SELECT
     q.backlog,
     q.bytes,
-    (SELECT count(*) FROM messages WHERE queue = q.number AND visible_at > :now AND lease <> 0) AS in_flight,
-    (SELECT count(*) FROM messages WHERE queue = q.number AND visible_at > :now AND lease = 0) AS delayed,
+    hidden.in_flight,
+    hidden.messages - hidden.in_flight AS delayed,
     (
         SELECT b.sent_ms
         FROM messages AS m INDEXED BY messages_age
@@ -125,4 +126,9 @@ SELECT
         LIMIT 1
     ) AS oldest
 FROM queues AS q
+CROSS JOIN (
+    SELECT count(*) AS messages, count(nullif(lease, 0)) AS in_flight
+    FROM messages INDEXED BY messages_deliverable
+    WHERE queue = :queue AND visible_at > :now
+) AS hidden
 WHERE q.number = :queue;
