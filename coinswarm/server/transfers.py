@@ -19,6 +19,7 @@ from coinswarm.d1.catalogue import Catalogue
 from coinswarm.d1.dump import dump
 from coinswarm.d1.ingest import Ingested, ingest, statements
 from coinswarm.d1.time_travel import TimeTravel
+from coinswarm.d1.wire import encode_meta
 from coinswarm.errors import InvalidRequest, NotRouted
 from coinswarm.server.jobs import Job, Jobs
 from coinswarm.server.usage import Usage
@@ -157,7 +158,7 @@ class Transfers:
         return {
             "num_queries": done.queries,
             "final_bookmark": point.bookmark if point else job.bookmark,
-            "meta": done.result.meta.as_json(),
+            "meta": encode_meta(done.result.meta),
         }
 
     def _forget(self, secret: str, ticket: Ticket) -> None:
