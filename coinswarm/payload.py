@@ -81,19 +81,13 @@ def pack(candles: Iterable[Candle], rows_per_message: int = ROWS_PER_MESSAGE) ->
     """
     remaining = iter(candles)
     while chunk := list(islice(remaining, rows_per_message)):
-        yield from _fitting(chunk)
-
-
-def _fitting(candles: list[Candle]) -> Iterator[tuple[bytes, int]]:
-    body = _encoder.encode(candles)
-    if len(body) <= BODY_BYTES:
-        yield body, len(candles)
-        return
-    if len(candles) == 1:
-        raise InvalidPayload(f"one candle of {candles[0].symbol[:40]} alone is larger than a message may be")
-    half = len(candles) // 2
-    yield from _fitting(candles[:half])
-    yield from _fitting(candles[half:])
+        body = _encoder.encode(chunk)
+        if len(body) <= BODY_BYTES:
+            yield body, len(chunk)
+        elif len(chunk) > 1:
+            yield from pack(chunk, len(chunk) // 2)
+        else:
+            raise InvalidPayload(f"one candle of {chunk[0].symbol[:40]} alone is larger than a message may be")
 
 
 def decode(body: bytes, *, taken_ms: int) -> Decoded:

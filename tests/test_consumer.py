@@ -307,6 +307,14 @@ def test_an_unforeseen_error_is_raised_and_never_acknowledged(queue: MemoryQueue
     assert queue.acked == []
 
 
+def test_a_user_who_stops_at_once_costs_no_message_a_delivery(queue: MemoryQueue, database: ScriptedDatabase) -> None:
+    send_packed(queue, hours(20))
+    database.before = raising(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        drain(queue, database)
+    assert [(m.attempts, m.lease_id) for m in queue.messages.values()] == [(0, None)] * 2
+
+
 def test_a_rule_of_the_users_table_keeps_out_the_row_that_breaks_it_and_no_other(
     queue: MemoryQueue, tmp_path: Path
 ) -> None:

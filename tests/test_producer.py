@@ -385,6 +385,19 @@ def test_a_queue_that_is_full_says_exactly_what_is_in_it() -> None:
     assert isinstance(caught.value.__cause__, StorageFull)
 
 
+def test_a_commit_that_fails_leaves_nothing_of_it_in_the_report() -> None:
+    class FullAtTheEnd(MemoryQueue):
+        @contextmanager
+        def transaction(self) -> Iterator[None]:
+            yield
+            if len(self.sent_batches) > 2:
+                raise StorageFull("the disk is full")
+
+    with pytest.raises(FetchFailed, match="Queued 2000 candles for BTC-USDC in 200 messages before that") as caught:
+        fetch(ScriptedFetcher(hours(5000)), FullAtTheEnd(clock()), pages=2)
+    assert caught.value.resume_to_ts == NEWEST_CLOSED - 2000 * STEP
+
+
 def test_a_dry_run_counts_and_queues_nothing() -> None:
     queue = MemoryQueue(clock())
     report, opens = fetch(ScriptedFetcher(hours(5000)), queue, dry_run=True)

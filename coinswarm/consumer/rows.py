@@ -165,9 +165,12 @@ def look_up_statements(wanted: Sequence[Row]) -> list[Statement]:
     ]
 
 
-def conflicts(offered: Iterable[Row], results: Iterable[QueryResult]) -> list[Conflict]:
+def conflicts(offered: Sequence[Row], results: Iterable[QueryResult]) -> list[Conflict]:
     """Those of `offered` in whose place the results of `look_up_statements` have other values."""
-    stored: dict[Key, tuple[SqlValue, ...]] = {key_of(row): row for result in results for row in result.rows}
+    found = list(chain.from_iterable(result.rows for result in results))
+    if found == offered:
+        return []
+    stored: dict[Key, tuple[SqlValue, ...]] = {key_of(row): row for row in found}
     return [Conflict(there, row) for row in offered if (there := stored.get(key_of(row), row)) != row]
 
 
