@@ -18,7 +18,7 @@ from coinswarm.server.gate import HostGate, SingleSlashes, TokenGate
 from coinswarm.server.rendering import HANDLERS
 
 API: Final = "/client/v4"
-_ROUTES: Final = (
+ROUTES: Final = (
     *identity.ROUTES,
     *databases.ROUTES,
     *protocols.ROUTES,
@@ -33,7 +33,7 @@ def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Star
 
     The account, like its stores, is the caller's and stays open.
     """
-    api = Router(starlette_routes(account, _ROUTES), redirect_slashes=False)
+    api = Router(starlette_routes(account, ROUTES), redirect_slashes=False)
     doors = Router(
         [
             Mount(API, app=TokenGate(api, token)),
