@@ -84,7 +84,7 @@ def stored(messages: list[Message], contents: Contents, outcome: Stored) -> Verd
 
 
 def failed(messages: list[Message], contents: Contents, error: BaseException, back_off: BackOff) -> Verdict:
-    """Nothing is known to be stored: give the messages back if the set-up or the user ended it, else try again later."""
+    """Nothing is known to be stored: give back what the set-up or the user ended, try the rest again later."""
     if not isinstance(error, Exception) or (isinstance(error, CoinswarmError) and not error.retryable):
         return Verdict(Settlement(releases=[message.lease_id for message in messages]), contents)
     reason = _short(error.message if isinstance(error, CoinswarmError) else f"{type(error).__name__}: {error}")
