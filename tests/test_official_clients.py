@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -413,3 +415,45 @@ def test_the_sdk_puts_schedules_and_verifies_its_token(local: Local, sdk: Any) -
     assert [s.cron for s in schedules.get("importer", account_id=local.account).schedules] == ["*/5 * * * *"]
     assert sdk.user.tokens.verify().status == "active"
     assert [account.id for account in sdk.accounts.list()] == [local.account]
+
+
+# The SDK for JavaScript
+
+
+@pytest.mark.wrangler
+def test_the_npm_sdk_finds_everything_where_it_looks(local: Local) -> None:
+    node, folder = shutil.which("node"), Path(__file__).parent / "node"
+    if node is None or not (folder / "node_modules" / "cloudflare").exists():
+        pytest.skip("the npm package cloudflare is not here: run `make test` where npm is")
+    ran = subprocess.run(
+        [node, "sdk.mjs"],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            "CLOUDFLARE_BASE_URL": local.url,
+            "CLOUDFLARE_ACCOUNT_ID": local.account,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    assert {"npm", DATABASE} <= set(seen.pop("databases"))
+    assert "npm" in seen.pop("queues")
+    assert re.fullmatch(BOOKMARK, seen.pop("bookmark"))
+    assert seen.pop("metrics")["backlog_count"] == 0
+    assert seen == {
+        "described": 0,
+        "query": [{"v": "a"}, {"v": "b"}],
+        "raw": {"columns": ["x", "x"], "rows": [[1, 2]]},
+        "failed": {"status": 400, "code": 7500, "kind": "BadRequestError"},
+        "gone": {"status": 404, "code": 7404, "kind": "NotFoundError"},
+        "taken": {"status": 409, "code": 11009, "kind": "ConflictError"},
+        "consumer": "http_pull",
+        "pulled": [base64.b64encode(b'{"x":1}').decode(), "plain"],
+        "ack": {"ackCount": 2, "retryCount": 0, "warnings": {}},
+        "paused": {"status": 409, "code": 10252, "kind": "ConflictError"},
+    }
