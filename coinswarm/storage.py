@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,10 +26,17 @@ BUSY_TIMEOUT_SECONDS = 5.0
 CACHED_STATEMENTS = 256
 
 
-def connect(path: Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS, create: bool = True) -> sqlite3.Connection:
+def connect(
+    path: Path,
+    *,
+    busy_timeout: float = BUSY_TIMEOUT_SECONDS,
+    create: bool = True,
+    check: Callable[[sqlite3.Connection], object] = lambda _connection: None,
+) -> sqlite3.Connection:
     """A connection in autocommit mode (`BEGIN IMMEDIATE` is ours to say), WAL, `synchronous=FULL`.
 
     It may be shared between threads by an owner that holds a lock. Files and folders made here are private to the user.
+    `check` may refuse a file by what it raises, before the switch to WAL has altered it.
     Raises the `StorageError` that fits; with `create=False` also when the file does not exist.
     """
     with translated(path):
@@ -47,9 +54,10 @@ def connect(path: Path, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS, create: b
             cached_statements=CACHED_STATEMENTS,
         )
         try:
+            check(connection)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-        except sqlite3.Error:
+        except BaseException:
             connection.close()
             raise
     return connection

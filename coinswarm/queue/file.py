@@ -131,7 +131,7 @@ def _open(path: Path, clock: Clock, busy_timeout: float) -> sqlite3.Connection:
 
 
 def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
-    connection = connect(path, busy_timeout=busy_timeout)
+    connection = connect(path, busy_timeout=busy_timeout, check=lambda opened: schema.version_of(opened, path))
     try:
         with translated(path):
             connection.execute("PRAGMA secure_delete = OFF")

@@ -35,17 +35,18 @@ def prepare(connection: sqlite3.Connection, path: Path, *, version: int = VERSIO
             f"the queue needs SQLite 3.37, this Python has {sqlite3.sqlite_version}",
             hint="Use a Python built with a newer SQLite, for example from python.org, uv or your distribution.",
         )
-    if _version(connection, path) == version:
+    if version_of(connection, path) == version:
         return
     with transaction(connection):
-        for step in STEPS[_version(connection, path) : version]:
+        for step in STEPS[version_of(connection, path) : version]:
             for sql in load(step).values():
                 connection.execute(sql)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the file, 0 for a new one. Raises as `prepare` does."""
     application, version, tables = connection.execute(_HEADER).fetchone()
     if application != APPLICATION_ID and (application or version or tables):
         raise StorageError(
