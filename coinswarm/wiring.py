@@ -3,10 +3,10 @@ concrete classes; heavy modules are imported by the function that needs them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from coinswarm.clock import Clock
 from coinswarm.config import Stack
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from coinswarm.config import D1Database
     from coinswarm.d1.local import LocalDatabase
     from coinswarm.d1.migrate import Migration
+    from coinswarm.d1.transfer import Transfer
     from coinswarm.d1.types import Database
     from coinswarm.fetchers.base import Fetcher
     from coinswarm.queue.cloudflare import CloudflareQueueStore
@@ -139,6 +140,44 @@ def pipeline(stack: Stack, clock: Clock, *, remote_queue: bool, remote: bool) ->
     with cloudflare(stack, clock) as api:
         opened = RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
         yield CloudflareQueueStore(api).open(stack.queue()), opened
+
+
+@contextmanager
+def transfer(stack: Stack, key: str | None, clock: Clock) -> Iterator[Transfer]:
+    """Export and import of one database on Cloudflare."""
+    from coinswarm.d1.remote import find
+    from coinswarm.d1.transfer import Transfer
+    from coinswarm.transport import http_client
+
+    with cloudflare(stack, clock) as api, http_client() as files:
+        yield Transfer(api, find(api, _remote_name(stack, key)), files=files)
+
+
+def export(
+    stack: Stack,
+    key: str | None,
+    clock: Clock,
+    target: BinaryIO,
+    *,
+    remote: bool,
+    told: Callable[[str], None],
+    tables: Sequence[str],
+    schema: bool,
+    data: bool,
+) -> str:
+    """Write one database as SQL text to `target`; its name. Raises `SqlError` for tables that it does not have."""
+    from coinswarm.d1 import export as local
+
+    if remote:
+        with transfer(stack, key, clock) as there:
+            there.export(target, tables=tables, schema=schema, data=data, told=told)
+        return there.database.name
+    from coinswarm.d1.path import database_path
+
+    declared = stack.database(key)
+    path = database_path(declared.local_id, stack.state_dir)
+    local.export(path, target, tables=tables, schema=schema, data=data)
+    return declared.name
 
 
 def list_databases(stack: Stack, clock: Clock, *, remote: bool = False) -> list[dict[str, Any]]:

@@ -28,10 +28,14 @@ Name = Annotated[
 def _database(run: Run, name: str | None, *, local: bool, remote: bool) -> Iterator[Database]:
     from coinswarm import wiring
 
-    if local and remote:
-        raise UsageError("--local and --remote exclude each other", hint="Give one of them.")
+    _not_both(local, remote)
     with wiring.database(run.stack, name, run.clock, remote=remote) as opened:
         yield opened
+
+
+def _not_both(local: bool, remote: bool) -> None:
+    if local and remote:
+        raise UsageError("--local and --remote exclude each other", hint="Give one of them.")
 
 
 def _before_write(run: Run, database: Database, what: str, *, remote: bool, yes: bool) -> None:
@@ -99,6 +103,9 @@ def execute(
     """Run SQL as D1 would, in one transaction; exits 1 and changes nothing if a statement fails."""
     from coinswarm import render
 
+    if remote and not local and sql is None and file is not None and _is_large(file):
+        _import(run, database, file, yes=yes)
+        return
     text = _sql_text(sql, file)
     with _database(run, database, local=local, remote=remote) as opened:
         _before_write(run, opened, "run SQL", remote=remote, yes=yes)
@@ -129,6 +136,75 @@ def _sql_text(sql: str | None, file: Path | None) -> str:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{file} is not UTF-8 text", hint="An SQLite file is not SQL: dump it first.") from None
+
+
+def _is_large(file: Path) -> bool:
+    from coinswarm.d1.transfer import IMPORT_FROM
+
+    try:
+        return file.stat().st_size >= IMPORT_FROM
+    except OSError:
+        return False  # reading it says why
+
+
+def _import(run: Run, name: str | None, file: Path, *, yes: bool) -> None:
+    from coinswarm import render, wiring
+
+    with wiring.transfer(run.stack, name, run.clock) as remote:
+        database = remote.database
+        run.confirm_remote(f"import {file} into the D1 database {database.name} ({database.id})", yes=yes)
+        done = remote.run_file(file, told=render.note)
+
+    def show() -> None:
+        meta = done.meta
+        render.line(f"{done.queries:,} queries · {meta.rows_read:,} read · {meta.rows_written:,} written")
+        if done.bookmark:
+            render.line(f"The database is now at bookmark {done.bookmark}.")
+
+    run.report([done.as_json()], show)
+
+
+@command(app, "export")
+def export(
+    run: Run,
+    target: Annotated[Path, typer.Option("--output", metavar="FILE", help="Where to; - is stdout.")],
+    database: Name = None,
+    table: Annotated[list[str] | None, typer.Option("--table", metavar="T", help="Only this; may be repeated.")] = None,
+    no_schema: Annotated[bool, typer.Option("--no-schema", help="Only rows.")] = False,
+    no_data: Annotated[bool, typer.Option("--no-data", help="Only tables, indexes, triggers and views.")] = False,
+    local: Local = False,
+    remote: Remote = False,
+) -> None:
+    """The database as SQL text, which `d1 execute --file` takes; FILE is replaced once all of it is there."""
+    from coinswarm import render, wiring
+    from coinswarm.d1.export import STDOUT, output
+
+    _not_both(local, remote)
+    if no_schema and no_data:
+        raise UsageError("--no-schema and --no-data together leave nothing to export", hint="Give one of them.")
+    if run.json and target == STDOUT:
+        raise UsageError("--json and --output - both want stdout", hint="Give --output a file.")
+    with output(target) as file:
+        name = wiring.export(
+            run.stack,
+            database,
+            run.clock,
+            file,
+            remote=remote,
+            told=render.note,
+            tables=table or (),
+            schema=not no_schema,
+            data=not no_data,
+        )
+        size = file.seek(0, 2)
+    document: dict[str, Any] = {"database": name, "path": str(target), "bytes": size}
+    if table:
+        document["tables"] = table
+    text = f"Exported {name}: {render.size(size)}"
+    if target == STDOUT:
+        render.note(f"{text}.")
+        return
+    run.report(document, lambda: render.line(f"{text} in {target}."))
 
 
 @command(migrations, "list")

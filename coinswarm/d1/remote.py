@@ -102,14 +102,14 @@ class RemoteDatabase:
         """Nothing is held here; the owner of the API's client closes it."""
 
     def _run(self, statements: Sequence[Statement], *, repeatable: bool) -> list[QueryResult]:
-        with _as_database_errors():
+        with as_database_errors():
             reply = self._api.call(
                 "POST",
                 self._path,
                 body=_encode(statements),
                 repeatable=repeatable,
                 seconds=REPLY_SECONDS,
-                decode=_decode,
+                decode=decode,
             )
         if not isinstance(reply.result, list) or not all(isinstance(item, dict) for item in reply.result):
             raise DatabaseUnavailable(f"the reply for {self._name} does not hold results")
@@ -122,9 +122,9 @@ def find(api: CloudflareApi, name_or_id: str) -> DatabaseInfo:
     An id is asked for as it is, and so is a name; where the API wants ids only, the list is searched.
     """
     path = f"{api.account}/d1/database/{segment(name_or_id)}"
-    with _as_database_errors():
+    with as_database_errors():
         try:
-            found = _info(api.call("GET", path, params={"fields": "uuid,name"}, decode=_decode).result)
+            found = _info(api.call("GET", path, params={"fields": "uuid,name"}, decode=decode).result)
             if name_or_id in (found.id, found.name):
                 return found
         except (DatabaseNotFound, InvalidRequest, NotRouted):
@@ -137,14 +137,14 @@ def find(api: CloudflareApi, name_or_id: str) -> DatabaseInfo:
 
 def databases(api: CloudflareApi) -> list[DatabaseInfo]:
     """All D1 databases of the account."""
-    with _as_database_errors():
+    with as_database_errors():
         return [_info(item) for item in api.pages(f"{api.account}/d1/database", per_page=PAGE)]
 
 
 def describe(api: CloudflareApi, database_id: str) -> DatabaseInfo:
     """All that the API says of one database. Raises `DatabaseNotFound`."""
-    with _as_database_errors():
-        return _info(api.call("GET", f"{api.account}/d1/database/{segment(database_id)}", decode=_decode).result)
+    with as_database_errors():
+        return _info(api.call("GET", f"{api.account}/d1/database/{segment(database_id)}", decode=decode).result)
 
 
 def _info(found: Any) -> DatabaseInfo:
@@ -177,7 +177,7 @@ def _encode(statements: Sequence[Statement]) -> bytes:
         raise SqlError(f"a statement or parameter cannot be sent as JSON: {error}") from None
 
 
-def _decode(body: bytes, http_status: int) -> Reply:
+def decode(body: bytes, http_status: int) -> Reply:
     """`wire.decode_reply`, with what concerns the account or the whole database told apart from the statement."""
     try:
         reply = wire.decode_reply(body, http_status)
@@ -192,7 +192,7 @@ def _decode(body: bytes, http_status: int) -> Reply:
 
 
 @contextmanager
-def _as_database_errors() -> Iterator[None]:
+def as_database_errors() -> Iterator[None]:
     """What concerns the way to D1 is, for whoever uses a `Database`, D1 not being there for now."""
     try:
         yield
