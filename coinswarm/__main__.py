@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 
-from coinswarm.errors import EXIT_FAILED, EXIT_INTERRUPTED
+from coinswarm.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED
 
 
 def main() -> None:
@@ -17,7 +18,10 @@ def main() -> None:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-    sys.exit(_flushed(code))
+    code = _flushed(code)
+    if code in (EXIT_INTERRUPTED, EXIT_TERMINATED) and threading.active_count() > 1:
+        os._exit(code)  # stopped at once: Python would wait for the requests of threads that were left behind
+    sys.exit(code)
 
 
 def _prepare_streams() -> None:

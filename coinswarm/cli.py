@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Final, cast
 
@@ -43,8 +44,9 @@ class Contents(TyperGroup):
         return name, load(str(name)), rest
 
 
+@cache
 def load(name: str) -> Any:
-    """The command, or the group of commands, of that name."""
+    """The command, or the group of commands, of that name; built once, however many command lines a process runs."""
     module = import_module(f"coinswarm.commands.{CONTENTS[name][0]}")
     built = typer.main.get_command(module.app)
     return getattr(built, "commands", {}).get(name, built)

@@ -10,8 +10,11 @@ from types import FrameType
 from coinswarm.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
 
 
-class Interrupted(Exception):
-    """The user asked to stop while the command waited for something it can do without."""
+class Interrupted(BaseException):
+    """The user asked to stop while the command waited for something it can do without.
+
+    Like `KeyboardInterrupt` no `Exception`: it comes out of a signal handler, maybe amid code that catches those.
+    """
 
 
 class StoppedAtOnce(KeyboardInterrupt):

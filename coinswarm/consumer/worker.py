@@ -73,7 +73,7 @@ class Worker:
         """
         started = self.clock.monotonic()
         self.report.interrupted = False
-        pool: Executor = ThreadPoolExecutor(self.concurrency, "consumer") if self.database.parallel else _SameThread()
+        pool: Executor = _Threads(self.concurrency, "consumer") if self.database.parallel else _SameThread()
         try:
             check_price_data(self.database)
             with pool:
@@ -199,6 +199,14 @@ class _Drain:
         longest = LONGEST_PAUSE_SECONDS if not hint else min(LONGEST_PAUSE_SECONDS, hint / 1000)
         self.worker.clock.sleep(min(longest, SHORTEST_PAUSE_SECONDS * 2**self.idle_looks))
         self.idle_looks = min(self.idle_looks + 1, 10)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Ends when its calls have ended, unless the user stops everything at once: then nobody waits for them."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        at_once = isinstance(error, KeyboardInterrupt)
+        self.shutdown(wait=not at_once, cancel_futures=at_once)
 
 
 class _SameThread(Executor):
