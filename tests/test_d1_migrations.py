@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from coinswarm.candles import COLUMNS
 from coinswarm.clock import ManualClock
 from coinswarm.d1.local import LocalDatabase
 from coinswarm.d1.migrate import applied, apply, bundled_migrations, create, migrations_in, pending
@@ -186,3 +187,11 @@ def test_the_originals_table_with_its_rows_is_left_as_it_is(database: LocalDatab
     after = database.execute(f"{schema}; SELECT * FROM price_data;")
     assert [r.rows for r in after] == [r.rows for r in before]
     check_price_data(database)
+
+
+def test_sqlite_finds_the_table_in_order_however_old_it_is(database: LocalDatabase) -> None:
+    """SQLite 3.40 reports NULLs that are not there where the key's columns stand in another order than the table's."""
+    apply(database, migrations_in(bundled_migrations()))
+    row = "'BTC-USDC', 1699999200, '1h', 1.0, 2.0, 0.5, 1.5, NULL, NULL, 'kraken'"
+    database.execute(f"INSERT INTO price_data ({', '.join(COLUMNS)}) VALUES ({row})")
+    assert database.execute("PRAGMA quick_check")[0].rows == [("ok",)]

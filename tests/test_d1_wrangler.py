@@ -73,7 +73,7 @@ def test_wrangler_reads_what_we_wrote_while_we_hold_the_file_and_the_other_way_r
             zip(names, row(0), strict=True)
         )
         execute(
-            project, "INSERT INTO price_data VALUES ('ETH-USDC', 1699999200, '1h', 1, 2, 1, 2, NULL, 0.5, 'kraken')"
+            project, "INSERT INTO price_data VALUES ('ETH-USDC', '1h', 'kraken', 1699999200, 1, 2, 1, 2, NULL, 0.5)"
         )
         seen = ours.execute("SELECT open, volume_from, volume_to FROM price_data WHERE source = 'kraken'")[0].rows
         assert seen == [(1.0, None, 0.5)]
