@@ -58,6 +58,8 @@ _Bounded = msgspec.defstruct(
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[Candle])
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the decoders raise for a body that cannot be read: no JSON or not ours, no UTF-8, nested too deeply."""
 _bounded_decoder = msgspec.json.Decoder(list[_Bounded])  # type: ignore[valid-type]  # a class made at run time
 
 
@@ -98,7 +100,7 @@ def decode(body: bytes, *, taken_ms: int) -> Decoded:
     taken = taken_ms / 1000
     try:
         candles = _decoder.decode(body)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return _decode_row_by_row(body, taken)
     if not candles:
         raise InvalidPayload("the body is an empty array")
@@ -117,7 +119,7 @@ def decode_together(bodies: Iterable[bytes], *, taken_ms: int) -> Values | None:
             candles += _bounded_decoder.decode(body)
             if len(candles) == before:
                 return None
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return None
     values = as_values(candles)
     return values if _fit_together(values, taken_ms / 1000) else None
@@ -151,10 +153,8 @@ def _rows(body: bytes) -> list[Any]:
         value = msgspec.json.decode(body)
         if isinstance(value, str):
             value = msgspec.json.decode(value)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise InvalidPayload(f"the body is not JSON: {error}" if body else "the body is empty") from None
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise InvalidPayload(f"the body is not JSON: {error}") from None
     if isinstance(value, dict):
         return [value]
     if isinstance(value, list):

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coinswarm.candles import COLUMNS, Candle
+from coinswarm.candles import COLUMNS, Candle, as_values
 from coinswarm.clock import ManualClock
 from coinswarm.consumer.report import ConsumeReport
+from coinswarm.consumer.store import NOT_KEPT, store
 from coinswarm.consumer.worker import Worker
 from coinswarm.d1.types import Statement
 from coinswarm.errors import DatabaseUnavailable, SchemaMismatch, SqlError, StorageFull, StorageLocked
@@ -558,3 +559,32 @@ def test_whatever_comes_every_message_and_every_row_is_accounted_for(
     if not lost_to_retries:
         assert {c.key for c in stored} == {c.key for c in offered}
     database.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'[{"symbol":"\xff"}]', id="no UTF-8"),
+        pytest.param(b'[{"symbol":"BTC-USDC","x":' + b"[" * 1500 + b"]" * 1500 + b"}]", id="nested too deeply"),
+    ],
+)
+def test_a_body_that_no_decoder_can_take_is_dead_lettered_alone(
+    body: bytes, queue: MemoryQueue, database: ScriptedDatabase
+) -> None:
+    send_packed(queue, hours(25))
+    queue.send_batch([OutgoingMessage(body)])
+    report = drain(queue, database)
+    assert (report.acked, report.dead_lettered, report.rows.inserted) == (3, 1, 25)
+    assert "the body is not JSON" in next(iter(report.reasons))
+
+
+def test_a_row_that_the_table_silently_did_not_keep_is_refused_and_not_taken_for_a_duplicate(
+    database: ScriptedDatabase,
+) -> None:
+    database.execute(
+        "CREATE TRIGGER nozero BEFORE INSERT ON price_data WHEN NEW.close = 95.0 BEGIN SELECT RAISE(IGNORE); END"
+    )
+    kept, vanished = candle(NEWEST_CLOSED - STEP), candle(NEWEST_CLOSED, close=95.0)
+    outcome = store(database, as_values([kept, vanished]))
+    assert (outcome.inserted, outcome.duplicate) == (1, 0)
+    assert [(row[1], reason) for row, reason in outcome.refused] == [(NEWEST_CLOSED, NOT_KEPT)]

@@ -165,13 +165,29 @@ def look_up_statements(wanted: Sequence[Row]) -> list[Statement]:
     ]
 
 
-def conflicts(offered: Sequence[Row], results: Iterable[QueryResult]) -> list[Conflict]:
-    """Those of `offered` in whose place the results of `look_up_statements` have other values."""
+def compare(offered: Sequence[Row], results: Iterable[QueryResult]) -> tuple[list[Conflict], list[Row]]:
+    """Those of `offered` in whose place the results of `look_up_statements` have other values, and those not found.
+
+    A row that is not found was neither stored nor there: something in the user's table kept it out without a word.
+    """
     found = list(chain.from_iterable(result.rows for result in results))
     if found == offered:
-        return []
+        return [], []
     stored: dict[Key, tuple[SqlValue, ...]] = {key_of(row): row for row in found}
-    return [Conflict(there, row) for row in offered if (there := stored.get(key_of(row), row)) != row]
+    conflicts = [
+        Conflict(there, row)
+        for row in offered
+        if (there := stored.get(key_of(row), row)) != row and not _same(there, row)
+    ]
+    return conflicts, [row for row in offered if key_of(row) not in stored]
+
+
+def _same(there: Sequence[SqlValue], row: Row) -> bool:
+    """Equal as D1 sees them: JSON may give a large double back as a whole number."""
+    return all(
+        a == b or (isinstance(a, int | float) and isinstance(b, int | float) and float(a) == float(b))
+        for a, b in zip(there, row, strict=True)
+    )
 
 
 def holders(messages: Iterable[Message], refused: dict[Key, str]) -> dict[str, str]:

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coinswarm.candles import Row, Values
-from coinswarm.consumer.rows import WIDTH, Conflict, conflicts, insert_statements, inserted, look_up_statements
+from coinswarm.consumer.rows import WIDTH, Conflict, compare, insert_statements, inserted, look_up_statements
 from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import SqlError
 
 _ABOUT_A_ROW: Final = re.compile(r"SQLITE_(CONSTRAINT|MISMATCH|TOOBIG)|constraint failed", re.IGNORECASE)
 """What D1 says when the values of a row are the reason; anything else would refuse every row."""
+
+NOT_KEPT: Final = "the table took the row without an error and did not keep it: look at its triggers and constraints"
 
 
 @dataclass(slots=True)
@@ -50,9 +52,15 @@ def _store(database: Database, values: Values) -> Stored:
     statements = insert_statements(values)
     results = database.batch(statements)
     count, short = inserted(results, statements)
-    found = conflicts(short, database.batch(look_up_statements(short))) if short else []
+    found, missing = compare(short, database.batch(look_up_statements(short))) if short else ([], [])
     billed = sum(result.meta.rows_written for result in results)
-    return Stored(count, len(values) // WIDTH - count, found, rows_written=billed)
+    return Stored(
+        inserted=count,
+        duplicate=len(values) // WIDTH - count - len(missing),
+        conflicts=found,
+        refused=[(row, NOT_KEPT) for row in missing],
+        rows_written=billed,
+    )
 
 
 def _halve(database: Database, values: Values, error: SqlError) -> Stored:

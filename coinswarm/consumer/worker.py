@@ -149,7 +149,12 @@ class _Drain:
         """Store what is leased. After a failure seen at once the rest stays leased, to be given back."""
         while self.leased:
             messages = self.leased.pop(0)
-            contents = read(messages)
+            try:
+                contents = read(messages)
+            except Exception as error:  # not to go on: the run ends with it once all leases are given back
+                self.leased.insert(0, messages)
+                self.failure = error
+                return
             future = self.pool.submit(store, self.worker.database, contents.values)
             self.in_flight[future] = messages, contents
             if future.done() and future.exception() is not None:
