@@ -190,10 +190,8 @@ def consume(
     if remote:
         run.confirm_remote(f"write to price_data of the D1 database {run.stack.database().name}", yes=yes)
     declared = run.stack.consumer()
-    with (
-        wiring.ingest_queue(run.stack, run.clock, remote=remote_queue) as queue,
-        wiring.ingest_database(run.stack, run.clock, remote=remote) as database,
-    ):
+    ends = wiring.pipeline(run.stack, run.clock, remote_queue=remote_queue, remote=remote)
+    with ends as (queue, database):
         worker = Worker(
             queue,
             database,
