@@ -36,6 +36,9 @@ def refusal(database: LocalDatabase, sql: str, params: list[SqlValue] | None = N
     return caught.value.message
 
 
+LIKELIHOOD = "second argument to likelihood() must be a constant between 0.0 and 1.0 at offset 7: SQLITE_ERROR"
+
+
 # The texts below are what workerd answered to the same statements.
 @pytest.mark.parametrize(
     ("sql", "message"),
@@ -56,6 +59,14 @@ def refusal(database: LocalDatabase, sql: str, params: list[SqlValue] | None = N
         ("select nope from (select nope)", "no such column: nope at offset 25: SQLITE_ERROR"),
         ("SELECT [zz] FROM t", "no such column: zz at offset 7: SQLITE_ERROR"),
         ("SELECT t.zz FROM t", "no such column: t.zz at offset 7: SQLITE_ERROR"),
+        (
+            "UPDATE t SET a = x.v FROM (SELECT 1 AS v) AS x RETURNING x.v",
+            "no such column: x.v at offset 57: SQLITE_ERROR",
+        ),
+        ('"quoted"', 'near ""quoted"": syntax error at offset 0: SQLITE_ERROR'),
+        ("SELECT likelihood(1, 2)", LIKELIHOOD),
+        ("CREATE TABLE other.x (a)", "unknown database other at offset 13: SQLITE_ERROR"),
+        (f"SELECT 1 IN ({'(SELECT count(*) FROM t WHERE a = 1), ' * 1500}1)", "out of memory: SQLITE_NOMEM"),
         ("UPDATE t SET zz = 1", "no such column: zz: SQLITE_ERROR"),
         ("UPDATE t SET a = zz", "no such column: zz at offset 17: SQLITE_ERROR"),
         ("INSERT INTO t (zz) VALUES (2)", "table t has no column named zz: SQLITE_ERROR"),
@@ -105,6 +116,7 @@ def test_transactions_are_d1s_own(database: LocalDatabase, sql: str, before: str
         "ALTER TABLE t RENAME\nTO '_cf_t'",
         "CREATE VIRTUAL TABLE v USING dbstat",
         "CREATE VIRTUAL TABLE v USING fts4 (x)",
+        "PRAGMA TABLE_INFO(t)",
         "PRAGMA page_count",
         "PRAGMA page_count -- mine",
         "PRAGMA journal_mode",

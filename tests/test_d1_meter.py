@@ -21,6 +21,9 @@ CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, a, b, UNIQUE (a, b))
 CREATE INDEX counted_b ON counted (b);
 CREATE INDEX counted_ab ON counted (a, b DESC);
 CREATE TABLE plain (a, b);
+CREATE TABLE derived (a, b AS (a * 2));
+CREATE INDEX derived_b ON derived (b);
+CREATE VIRTUAL TABLE words USING fts5 (a);
 """
 ROWS = """
 INSERT INTO keyed VALUES ('a', 1, 1), ('a', 2, 1), ('a', 3, 1), ('a', 4, 1);
@@ -28,6 +31,8 @@ INSERT INTO keyed_indexed VALUES ('a', 1, 1), ('a', 2, 1), ('a', 3, 1);
 INSERT INTO rowid VALUES ('a', 1, 1), ('a', 2, 1), ('a', 3, 1), ('a', 5, 1);
 INSERT INTO counted (a, b) VALUES (1, 1), (2, 1), (3, 1);
 INSERT INTO plain VALUES (1, 1), (2, 2), (11, 3), (12, 4);
+INSERT INTO derived (a) VALUES (1), (2);
+INSERT INTO words VALUES ('one two');
 """
 
 
@@ -72,6 +77,10 @@ def read(database: LocalDatabase, sql: str) -> int:
         ("DELETE FROM keyed WHERE a = 'a' AND b = 1", 1),
         ("DELETE FROM keyed_indexed WHERE a = 'a'", 3),
         ("DELETE FROM rowid", 4),
+        ("UPDATE derived SET a = a + 1", 4),
+        ("INSERT INTO words VALUES ('a b'), ('c')", 2),
+        ("UPDATE words SET a = 'three'", 1),
+        ("DELETE FROM words", 1),
         ("SELECT * FROM keyed", 0),
         ("CREATE TABLE x (a)", 2),
         ("CREATE TABLE x (a, b, PRIMARY KEY (a, b)) WITHOUT ROWID", 2),

@@ -124,6 +124,7 @@ def test_hostile_text_takes_no_longer_than_its_length(text: str) -> None:
         ("EXPLAIN DELETE FROM t", "EXPLAIN"),
         ("; begin", "BEGIN"),
         ("WITH x", "WITH"),
+        ("'text' SELECT", "'text'"),
         ("-- nothing", ""),
     ],
 )

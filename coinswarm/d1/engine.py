@@ -31,8 +31,8 @@ _PAGE_COUNT: Final = "PRAGMA page_count -- ours"
 _FREE_PAGES: Final = "PRAGMA freelist_count -- ours"
 _SCHEMA_VERSION: Final = "PRAGMA schema_version -- ours"
 
-_FAILURES: Final = (sqlite3.Error, ArithmeticError, TypeError, ValueError)
-"""Besides its own errors, Python's sqlite3 raises these for values that SQLite cannot hold."""
+_FAILURES: Final = (sqlite3.Error, ArithmeticError, MemoryError, TypeError, ValueError)
+"""Besides its own errors, Python's sqlite3 raises these for values that SQLite cannot hold and programs too long."""
 
 
 _WRITING: Final = (Kind.WRITE, Kind.SCHEMA)
@@ -167,8 +167,7 @@ class Engine:
                 changes != 0,
                 0,
                 read,
-                # What a trigger or a foreign key changed besides is not in `rowcount`: one row each.
-                cost.fixed + (changes * cost.per_row if direct < 0 else changes + direct * (cost.per_row - 1)),
+                cost.rows_written(changes, direct),
                 SERVED_BY,
             )
             results.append(QueryResult(columns, rows, meta))

@@ -22,11 +22,12 @@ from coinswarm.storage import storage_error
 
 TIMED_OUT: Final = "D1 DB storage operation exceeded timeout which caused object to be reset."
 DATABASE_FULL: Final = "Exceeded maximum DB size"
+OUT_OF_MEMORY: Final = "out of memory: SQLITE_NOMEM"
 TOO_BIG: Final = "string or blob too big: SQLITE_TOOBIG"
 NOT_UTF8: Final = "Could not decode to UTF-8"
 """How Python begins its complaint about a TEXT value that is none."""
 
-Failure = sqlite3.Error | ArithmeticError | TypeError | ValueError
+Failure = sqlite3.Error | ArithmeticError | MemoryError | TypeError | ValueError
 """What Python's sqlite3 raises for a statement or for values that SQLite cannot hold."""
 
 Probe = Callable[[str], "str | None"]
@@ -50,9 +51,11 @@ _FILE_FAULTS: Final = frozenset(
 _PLACED: Final = re.compile(
     r"(?P<syntax>near \"(?P<near>.+)\": syntax error|unrecognized token: \"(?P<token>.+)\")"
     r"|(?:no such column: |ambiguous column name: |no such function: |not authorized to use function: "
-    r"|misuse of (?:aliased )?(?:aggregate|window function)(?: function)?:? |wrong number of arguments to function )"
+    r"|misuse of (?:aliased )?(?:aggregate|window function)(?: function)?:? |wrong number of arguments to function "
+    r"|too many arguments on function |unknown database |FILTER may not be used with non-aggregate )"
     r"(?P<name>.+?)(?:\(\))?"
-    r"|(?:table|view) (?P<object>.+) already exists",
+    r"|second argument to (?P<hint>likelihood)\(\) must be .+"
+    r"|(?:table|view|trigger) (?P<object>.+) already exists",
     re.DOTALL,
 )
 _UNNAMED: Final = {3091: "SQLITE_CONSTRAINT_DATATYPE"}
@@ -78,6 +81,8 @@ def translate(
         return storage_error(error, path)
     if code == sqlite3.SQLITE_INTERRUPT:
         return DatabaseUnavailable(TIMED_OUT)
+    if isinstance(error, MemoryError):
+        return SqlError(OUT_OF_MEMORY)
     if "number of bindings" in message:
         return SqlError(guard.WRONG_BINDINGS)
     if "one statement at a time" in message:
@@ -102,7 +107,7 @@ def offset(sql: str, message: str, probe: Probe) -> int | None:
         if match["syntax"]:
             place = _first_prefix(sql, match["near"] or match["token"], message, probe)
         else:
-            place = _responsible(sql, match["name"] or match["object"], message, probe)
+            place = _responsible(sql, match["name"] or match["object"] or match["hint"], message, probe)
     return None if place is None else len(sql[:place].encode())
 
 
@@ -131,6 +136,9 @@ def _responsible(sql: str, name: str, message: str, probe: Probe) -> int | None:
     places = list(_occurrences(sql, rf"(?<![\w$]){dot.join(map(re.escape, name.split('.')))}(?![\w$])"))
     if message.startswith("misuse"):  # an unknown name would be complained about instead
         return places[0][0] if len(places) == 1 else None
+    if len(places) > 1 and message.startswith("no such column"):
+        # SQLite may look at valid ones first: only those stay whose fault remains when the others are gone.
+        places = [p for p in places if probe(_without(sql, [q for q in places if q != p])) == message] or places
     for start, end in places:
         if probe(sql[:start] + _STAND_IN + sql[end:]) != message:
             place = start - 1 if start and sql[start - 1] in '"`[' else start
@@ -139,6 +147,12 @@ def _responsible(sql: str, name: str, message: str, probe: Probe) -> int | None:
             named = not column or probe(f"{sql[:place]}+{sql[place:]}") == message
             return place if named else None
     return None
+
+
+def _without(sql: str, places: Sequence[tuple[int, int]]) -> str:
+    for start, end in reversed(places):
+        sql = f"{sql[:start]}NULL{sql[end:]}"
+    return sql
 
 
 def _occurrences(sql: str, pattern: str) -> Iterator[tuple[int, int]]:

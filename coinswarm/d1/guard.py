@@ -45,6 +45,7 @@ _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: D1.like_pattern_bytes,
     sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: D1.bound_parameters,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 10,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 25_000,
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
 }
 
@@ -77,9 +78,9 @@ _FUNCTIONS: Final = """
     json_replace json_set json_tree json_type json_valid jsonb jsonb_array jsonb_extract jsonb_group_array
     jsonb_group_object jsonb_insert jsonb_object jsonb_patch jsonb_remove jsonb_replace jsonb_set julianday lag
     last_insert_rowid last_value lead length like likelihood likely ln log log2 lower ltrim match max min mod
-    nth_value ntile nullif octet_length percent_rank pi pow power printf quote radians random randomblob rank
+    nth_value ntile nullif octet_length percent_rank pi pow printf quote radians random randomblob rank
     replace round row_number rtrim rtreecheck sign sin sinh snippet sqrt strftime string_agg substr substring sum
-    tan tanh time timediff total total_changes trim trunc typeof unicode unixepoch unlikely upper zeroblob
+    tan tanh time timediff total total_changes trim trunc typeof unhex unicode unixepoch unlikely upper zeroblob
 """
 _ALTER_TABLE: Final = (
     "sqlite_rename_column sqlite_rename_table sqlite_rename_test sqlite_rename_quotefix sqlite_drop_column"
@@ -179,7 +180,7 @@ class Guard:
         if code == sqlite3.SQLITE_FUNCTION:
             return (second or "").lower() in _ALLOWED
         if code == sqlite3.SQLITE_PRAGMA:
-            return self._allows_pragma((first or "").lower(), second)
+            return self._allows_pragma(first or "", second)
         if code in _FORBIDDEN_ACTIONS:
             return False
         if code in _COLUMN_ACTIONS:
@@ -191,6 +192,7 @@ class Guard:
         return not (_reserved(first) or _reserved(second))
 
     def _allows_pragma(self, name: str, argument: str | None) -> bool:
+        """workerd knows pragmas in lower case only."""
         if self.trusted and name in _OUR_PRAGMAS:
             return True
         if name in _BOOLEAN_PRAGMAS:

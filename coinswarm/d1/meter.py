@@ -28,6 +28,8 @@ _TARGETS: Final = {
     sqlite3.SQLITE_UPDATE: "update",
     sqlite3.SQLITE_DELETE: "delete",
 }
+_GENERATED: Final = (2, 3)
+"""How PRAGMA table_xinfo marks generated columns. https://www.sqlite.org/pragma.html#pragma_table_xinfo"""
 _READING: Final = frozenset({sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE})
 _SCHEMA_ROWS: Final = {
     sqlite3.SQLITE_CREATE_TABLE: 2,
@@ -48,6 +50,8 @@ class Cost:
     """Written for each row the statement itself changed; what triggers and foreign keys changed counts once."""
     fixed: int = 0
     """Written however many rows it changed."""
+    direct: bool = False
+    """Only the statement's own rows count: a virtual table's own tables are not billed."""
     reads: int = 0
     scans: tuple[str, ...] = ()
     """Tables read from end to end."""
@@ -56,6 +60,13 @@ class Cost:
     """Rows are found through an index, or the reading stops early: only those that came out are known."""
     plain: bool = True
     """Neither scans nor looks up: `reads` is all it reads."""
+
+    def rows_written(self, changed: int, direct: int) -> int:
+        """Of one run that changed so many rows in all, and so many by itself (-1 if that is not known)."""
+        if self.direct:
+            return direct
+        # What a trigger or a foreign key changed besides: one row each.
+        return self.fixed + (changed * self.per_row if direct < 0 else changed + direct * (self.per_row - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +116,11 @@ class Meter:
         if target is None or target.first is None:
             return Cost()
         what = _TARGETS[target.code]
-        if what == "delete":
-            return Cost(deletes=True)
         table = self._table(target.first)
         if table is None:
-            return Cost()
+            return Cost(direct=self._is_virtual(target.first))
+        if what == "delete":
+            return Cost(deletes=True)
         if what == "insert":
             fixed = int(table.autoincrement)
             return Cost(per_row=1 + len(table.indexes), fixed=fixed, reads=fixed)
@@ -168,7 +179,10 @@ class Meter:
         if not words or "VIRTUAL" in outside:
             return None
         without_rowid = ("WITHOUT", "ROWID") in pairwise(outside)
-        primary = {row[1].lower() for row in execute(f"PRAGMA table_info({quoted(name)})") if row[5]}
+        fields = execute(f"PRAGMA table_xinfo({quoted(name)})").fetchall()
+        primary = {row[1].lower() for row in fields if row[5]}
+        # A generated column changes with others: an index that holds one counts as one over an expression.
+        computed = {None, *(row[1] for row in fields if row[6] in _GENERATED)}
         key = {"rowid"}
         indexes: list[frozenset[str] | None] = []
         own_index = False
@@ -176,10 +190,16 @@ class Meter:
             own_index |= origin == "pk"
             if not (without_rowid and origin == "pk"):
                 columns = [row[2] for row in execute(f"PRAGMA index_info({quoted(index)})")]
-                indexes.append(None if None in columns else frozenset(map(str.lower, columns)))
+                indexes.append(None if computed.intersection(columns) else frozenset(map(str.lower, columns)))
         if without_rowid or not own_index:
             key |= primary
         return _Table("AUTOINCREMENT" in words, frozenset(key), tuple(indexes))
+
+    def _is_virtual(self, name: str) -> bool:
+        found = self._connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ? COLLATE NOCASE", (name,)
+        )
+        return found.fetchone() is not None
 
     def _count(self, table: str) -> int:
         """The table's rows, counted again only when something was written since."""

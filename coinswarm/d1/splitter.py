@@ -61,9 +61,10 @@ def verb(sql: str) -> str:
     for kind, piece, _ in tokens(sql):
         if kind == "mark":
             depth += (piece == "(") - (piece == ")")
+        if kind != "word":
             if piece != ";" and not common_table:
                 return piece
-        elif kind == "word" and depth == 0:
+        elif depth == 0:
             word = piece.upper()
             if not common_table:
                 if word != "WITH":

@@ -192,6 +192,7 @@ def encode_meta(meta: Meta) -> dict[str, Any]:
     """`meta` as production has it; there is one copy and one attempt here, and no region to name."""
     return {
         **meta.as_json(),
+        "last_row_id": _json_int(meta.last_row_id),
         "served_by": meta.served_by or "coinswarm",
         "served_by_primary": True,
         "timings": {"sql_duration_ms": meta.duration},
