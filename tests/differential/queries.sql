@@ -1,0 +1,129 @@
+CREATE TABLE p (id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE q (id INTEGER PRIMARY KEY, pid INTEGER REFERENCES p (id), v INTEGER);
+
+INSERT INTO p VALUES (1, 'one'), (2, 'two'), (3, 'three')
+
+INSERT INTO q VALUES (10, 1, 100), (11, 1, 200), (12, 2, 300), (13, NULL, 400)
+
+SELECT p.name, q.v FROM p JOIN q ON q.pid = p.id ORDER BY q.id
+
+SELECT p.name, q.v FROM p LEFT JOIN q ON q.pid = p.id ORDER BY p.id, q.id
+
+SELECT p.name, q.v FROM p RIGHT JOIN q ON q.pid = p.id ORDER BY q.id
+
+SELECT p.name, q.v FROM p FULL OUTER JOIN q ON q.pid = p.id ORDER BY p.id, q.id
+
+SELECT * FROM p CROSS JOIN q WHERE p.id = 1 AND q.id = 10
+
+SELECT * FROM p NATURAL JOIN q
+
+SELECT * FROM p JOIN q USING (id)
+
+SELECT * FROM p, q WHERE p.id = q.pid AND v > 100 ORDER BY v
+
+SELECT p.*, q.v AS value FROM p JOIN q ON p.id = q.pid LIMIT 1
+
+SELECT a.name, b.name FROM p AS a JOIN p AS b ON a.id < b.id ORDER BY 1, 2
+
+SELECT name FROM p WHERE id IN (SELECT pid FROM q WHERE v > 150) ORDER BY id
+
+SELECT name, (SELECT sum(v) FROM q WHERE pid = p.id) AS total FROM p
+
+SELECT name FROM p WHERE EXISTS (SELECT 1 FROM q WHERE pid = p.id)
+
+SELECT p.name FROM p WHERE NOT EXISTS (SELECT 1 FROM q WHERE q.pid = p.id)
+
+WITH big AS (SELECT * FROM q WHERE v >= 200) SELECT count(*), sum(v) FROM big
+
+WITH a AS (SELECT 1 AS x), b AS (SELECT x + 1 AS x FROM a) SELECT * FROM a UNION ALL SELECT * FROM b
+
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10) SELECT group_concat(i), sum(i) FROM n
+
+WITH RECURSIVE n (i) AS (VALUES (1) UNION SELECT (i * 2) % 7 FROM n) SELECT i FROM n ORDER BY i
+
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 5) SELECT i FROM n
+
+WITH a AS MATERIALIZED (SELECT 1 AS x) SELECT x FROM a
+
+WITH a AS NOT MATERIALIZED (SELECT 1 AS x) SELECT x FROM a
+
+WITH a (x, y) AS (SELECT 1) SELECT * FROM a
+
+WITH a AS (SELECT * FROM b), b AS (SELECT * FROM a) SELECT * FROM a
+
+WITH x AS (SELECT 3 AS i) INSERT INTO p SELECT i + 1, 'four' FROM x
+
+WITH x AS (SELECT 4 AS i) UPDATE p SET name = 'FOUR' WHERE id = (SELECT i FROM x)
+
+WITH x AS (SELECT 4 AS i) DELETE FROM p WHERE id IN (SELECT i FROM x)
+
+SELECT 1 UNION SELECT 2 UNION SELECT 1 ORDER BY 1
+
+SELECT 1 UNION ALL SELECT 1
+
+SELECT 1 INTERSECT SELECT 1
+
+SELECT 1 EXCEPT SELECT 1
+
+SELECT id FROM p EXCEPT SELECT pid FROM q ORDER BY id DESC
+
+SELECT id, 'p' AS t FROM p UNION ALL SELECT id, 'q' FROM q ORDER BY id LIMIT 3 OFFSET 1
+
+--# five terms in a compound select
+SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5
+
+--# six terms in a compound select
+SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6
+
+--# many rows of VALUES are no compound select
+SELECT count(*) FROM (VALUES (1), (2), (3), (4), (5), (6), (7), (8), (9))
+
+SELECT * FROM p ORDER BY name LIMIT 2
+
+SELECT * FROM p ORDER BY name LIMIT 1, 1
+
+SELECT * FROM p WHERE id = 2
+
+SELECT * FROM p WHERE name = 'two'
+
+SELECT * FROM p INDEXED BY missing
+
+SELECT * FROM p NOT INDEXED WHERE id = 1
+
+SELECT rowid, _rowid_, oid, id FROM p
+
+SELECT p.rowid FROM p JOIN q ON 1 WHERE q.rowid = 10
+
+SELECT sum(v) FROM q GROUP BY pid HAVING sum(v) > 250 ORDER BY 1
+
+SELECT DISTINCT pid FROM q ORDER BY pid
+
+SELECT * FROM (SELECT id FROM p ORDER BY id DESC LIMIT 2) ORDER BY id
+
+SELECT p.id, x.m FROM p JOIN (SELECT pid, max(v) AS m FROM q GROUP BY pid) AS x ON x.pid = p.id
+
+SELECT missing.id FROM p
+
+SELECT id FROM p JOIN q ON p.id = q.pid
+
+SELECT p.nothing FROM p
+
+SELECT * FROM p JOIN q USING (nothing)
+
+SELECT * FROM p LIMIT
+
+SELECT * FROM p LIMIT 1 OFFSET
+
+EXPLAIN QUERY PLAN SELECT * FROM p WHERE id = 1
+
+EXPLAIN QUERY PLAN SELECT * FROM q WHERE v = 1
+
+--# EXPLAIN gives a program
+EXPLAIN SELECT 1 FROM missing
+
+SELECT * FROM main.p WHERE id = 1
+
+SELECT * FROM other.p
+
+SELECT * FROM temp.p
+
+SELECT count(*) FROM generate_series(1, 10)

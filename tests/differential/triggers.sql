@@ -1,0 +1,105 @@
+CREATE TABLE t (id INTEGER PRIMARY KEY, v INTEGER); CREATE TABLE log (what TEXT, id INTEGER, old INTEGER, new INTEGER);
+
+CREATE TRIGGER ins AFTER INSERT ON t BEGIN INSERT INTO log VALUES ('insert', new.id, NULL, new.v); END
+
+CREATE TRIGGER upd AFTER UPDATE OF v ON t WHEN old.v IS NOT new.v BEGIN INSERT INTO log VALUES ('update', new.id, old.v, new.v); END
+
+CREATE TRIGGER del BEFORE DELETE ON t FOR EACH ROW BEGIN INSERT INTO log VALUES ('delete', old.id, old.v, NULL); END
+
+INSERT INTO t (v) VALUES (10), (20)
+
+UPDATE t SET v = v + 1 WHERE id = 1
+
+UPDATE t SET v = v WHERE id = 1
+
+DELETE FROM t WHERE id = 2
+
+SELECT * FROM log
+
+INSERT INTO t (v) VALUES (30) RETURNING id, v
+
+CREATE TRIGGER guard BEFORE INSERT ON t WHEN new.v < 0 BEGIN SELECT raise(ABORT, 'no negative values'); END
+
+INSERT INTO t (v) VALUES (-1)
+
+INSERT INTO t (v) VALUES (1), (-1), (2)
+
+SELECT count(*) FROM t
+
+CREATE TRIGGER skip BEFORE INSERT ON t WHEN new.v = 0 BEGIN SELECT raise(IGNORE); END
+
+INSERT INTO t (v) VALUES (0), (5)
+
+CREATE TRIGGER fail_it BEFORE UPDATE ON t WHEN new.v = 666 BEGIN SELECT raise(FAIL, 'failed'); END
+
+UPDATE t SET v = 666
+
+SELECT max(v) FROM t
+
+CREATE VIEW tv AS SELECT id, v * 2 AS doubled FROM t
+
+CREATE TRIGGER tv_ins INSTEAD OF INSERT ON tv BEGIN INSERT INTO t (v) VALUES (new.doubled / 2); END
+
+INSERT INTO tv (doubled) VALUES (80)
+
+UPDATE tv SET doubled = 1
+
+SELECT max(v) FROM t
+
+CREATE TRIGGER IF NOT EXISTS ins AFTER INSERT ON t BEGIN SELECT 1; END
+
+CREATE TRIGGER ins AFTER INSERT ON t BEGIN SELECT 1; END
+
+CREATE TRIGGER no_table AFTER INSERT ON nowhere BEGIN SELECT 1; END
+
+CREATE TRIGGER bad AFTER INSERT ON t BEGIN SELECT nothing; END
+
+CREATE TRIGGER bad2 AFTER INSERT ON t BEGIN INSERT INTO nowhere VALUES (1); END
+
+INSERT INTO t (v) VALUES (77)
+
+DROP TRIGGER bad2
+
+DROP TRIGGER IF EXISTS bad
+
+DROP TRIGGER bad
+
+DROP TRIGGER nothing
+
+DROP TRIGGER IF EXISTS nothing
+
+CREATE TRIGGER unfinished AFTER INSERT ON t BEGIN SELECT 1;
+
+CREATE TRIGGER with_case AFTER INSERT ON log BEGIN UPDATE log SET what = CASE new.what WHEN 'insert' THEN 'INS' ELSE what END WHERE rowid = new.rowid; END
+
+INSERT INTO t (v) VALUES (88)
+
+SELECT what FROM log ORDER BY rowid DESC LIMIT 1
+
+CREATE TABLE counter (n INTEGER); INSERT INTO counter VALUES (0);
+
+CREATE TRIGGER endless AFTER UPDATE ON counter WHEN new.n < 1000 BEGIN UPDATE counter SET n = n + 1; END
+
+UPDATE counter SET n = 1
+
+SELECT n FROM counter
+
+--# recursive triggers stop at a depth
+PRAGMA recursive_triggers = on; UPDATE counter SET n = 1;
+
+--# a pragma is forgotten after the call
+PRAGMA recursive_triggers
+
+PRAGMA recursive_triggers = off
+
+SELECT name FROM sqlite_master WHERE type = 'trigger' ORDER BY name
+
+CREATE TRIGGER _cf_trigger AFTER INSERT ON t BEGIN SELECT 1; END
+
+CREATE TRIGGER attaches AFTER INSERT ON t BEGIN ATTACH 'x' AS y; END
+
+CREATE TEMP TRIGGER temporary AFTER INSERT ON t BEGIN SELECT 1; END
+
+CREATE TRIGGER refused_function AFTER INSERT ON t BEGIN SELECT sqlite_version(); END
+
+INSERT INTO t (v) VALUES (99)
