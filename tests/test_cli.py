@@ -53,6 +53,7 @@ REPORTS = {
     "d1 info": [],
     "d1 stats": [],
     "d1 execute": ["--command", "SELECT 1; SELECT 2"],
+    "d1 export": ["--output", "all.sql"],
     "d1 migrations list": [],
     "d1 migrations apply": [],
     "d1 migrations create": ["more columns"],
