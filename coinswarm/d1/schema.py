@@ -1,32 +1,65 @@
-"""Whether a database can hold candles: `price_data` with its ten columns and its four-part key."""
+"""Whether a database can hold candles, and hold them as they are: `price_data` with its columns and its key."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from coinswarm.candles import COLUMNS
-from coinswarm.d1.splitter import quoted
-from coinswarm.d1.types import Database, Statement
+from coinswarm.d1.splitter import quoted, tokens
+from coinswarm.d1.types import Database, SqlValue, Statement
 from coinswarm.errors import SchemaMismatch
 
 TABLE: Final = "price_data"
 KEY: Final = ("symbol", "timestamp", "timeframe", "source")
 """The columns that name a candle; the conflict target of every insert, in whatever order the key has them."""
+_ADVICE: Final = f"Another program made this table: rename it, then create {TABLE} with: coinswarm d1 migrations apply"
+_TEXTS: Final = frozenset({"symbol", "timeframe", "source"})
+_AFFINITIES: Final = (
+    ("INTEGER", ("INT",)),
+    ("TEXT", ("CHAR", "CLOB", "TEXT")),
+    ("BLOB", ("BLOB",)),
+    ("REAL", ("REAL", "FLOA", "DOUB")),
+)
+_LOSING: Final = (("ON", "CONFLICT", "REPLACE"), ("ON", "CONFLICT", "IGNORE"))
+
+_Object = Mapping[str, SqlValue]
 
 
 def check_price_data(database: Database) -> None:
-    """Raises `SchemaMismatch` that names what is missing: the table, columns, the unique key, or that a column too many
-    must be filled. Other columns and indexes (the original's `id`, `created_at`) are fine."""
-    columns = database.execute(f"PRAGMA table_info({TABLE})")[0].objects
+    """Raises `SchemaMismatch` that names what is missing (the table, columns, the unique key), that a column too many
+    must be filled, or what would alter or lose candles: types, collations, ON CONFLICT clauses, triggers. Other columns
+    and indexes (the original's `id`, `created_at`) are fine."""
+    columns, indexes, made = (
+        result.objects
+        for result in database.batch(
+            [
+                Statement(f"PRAGMA table_info({TABLE})"),
+                Statement(f"PRAGMA index_list({TABLE})"),
+                Statement(
+                    "SELECT type, name, sql FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL",
+                    (TABLE,),
+                ),
+            ]
+        )
+    )
     if not columns:
         raise SchemaMismatch(f"the database {database.name} has no table {TABLE}")
+    _check_columns(columns)
+    found = ", ".join(str(column["name"]) for column in columns)
+    _check_key(_unique_keys(database, indexes), found)
+    _check_affinities(columns)
+    _check_conflict_clauses(made)
+    _check_triggers(made)
+
+
+def _check_columns(columns: Iterable[_Object]) -> None:
     names = [str(column["name"]) for column in columns]
     present = {name.lower() for name in names}
     missing = [column for column in COLUMNS if column not in present]
-    found = f"found: {', '.join(names)}"
-    advice = f"Another program made this table: rename it, then create {TABLE} with: coinswarm d1 migrations apply"
     if missing:
-        raise SchemaMismatch(f"{TABLE} lacks the columns {', '.join(missing)}; {found}", hint=advice)
+        message = f"{TABLE} lacks the columns {', '.join(missing)}; found: {', '.join(names)}"
+        raise SchemaMismatch(message, hint=_ADVICE)
     demanding = [
         str(column["name"])
         for column in columns
@@ -34,19 +67,91 @@ def check_price_data(database: Database) -> None:
         if str(column["name"]).lower() not in COLUMNS
     ]
     if demanding:
-        raise SchemaMismatch(f"{TABLE} demands values for {', '.join(demanding)}, which no candle has", hint=advice)
-    if frozenset(KEY) not in _unique_keys(database):
+        raise SchemaMismatch(f"{TABLE} demands values for {', '.join(demanding)}, which no candle has", hint=_ADVICE)
+
+
+def _check_key(unique: Iterable[Mapping[str, str]], found: str) -> None:
+    keys = [key for key in unique if key.keys() == set(KEY)]
+    if not keys:
         raise SchemaMismatch(
-            f"{TABLE} lacks a unique key over {', '.join(KEY)}; {found}",
+            f"{TABLE} lacks a unique key over {', '.join(KEY)}; found: {found}",
             hint=f"Without it candles are stored twice: CREATE UNIQUE INDEX {TABLE}_key ON {TABLE} ({', '.join(KEY)})",
         )
+    for key in keys:
+        for column, collation in key.items():
+            if collation.upper() != "BINARY":
+                raise SchemaMismatch(
+                    f"the unique key of {TABLE} compares {column} by the collation {collation}, not BINARY: "
+                    "candles of different series would count as one",
+                    hint=_ADVICE,
+                )
 
 
-def _unique_keys(database: Database) -> set[frozenset[str]]:
-    """The column sets of all unique indexes that cover every row."""
-    indexes = database.execute(f"PRAGMA index_list({TABLE})")[0].objects
+def _check_affinities(columns: Iterable[_Object]) -> None:
+    """A column without a type keeps values as they are given."""
+    for column in columns:
+        name, declared = str(column["name"]), str(column["type"])
+        if not declared or name.lower() not in COLUMNS:
+            continue
+        affinity = _affinity(declared)
+        text = name.lower() in _TEXTS
+        if (affinity != "TEXT") if text else (affinity in ("TEXT", "BLOB")):
+            raise SchemaMismatch(
+                f"the column {name} of {TABLE} has the type {declared}, which SQLite keeps as {affinity}: "
+                f"it must hold {'text' if text else 'numbers'}",
+                hint=_ADVICE,
+            )
+
+
+def _affinity(declared: str) -> str:
+    """https://www.sqlite.org/datatype3.html#determination_of_column_affinity, for a type that is not empty"""
+    upper = declared.upper()
+    return next((affinity for affinity, parts in _AFFINITIES if any(part in upper for part in parts)), "NUMERIC")
+
+
+def _check_conflict_clauses(made: Iterable[_Object]) -> None:
+    for item in made:
+        if item["type"] == "trigger":
+            continue
+        pieces = _pieces(item)
+        for clause in _LOSING:
+            if _contains(pieces, clause):
+                raise SchemaMismatch(
+                    f"the {item['type']!s} {item['name']!s} is made with {' '.join(clause)}: "
+                    "candles would be replaced or left out without a word",
+                    hint=_ADVICE,
+                )
+
+
+def _check_triggers(made: Iterable[_Object]) -> None:
+    for item in made:
+        if item["type"] != "trigger":
+            continue
+        pieces = _pieces(item)
+        on_insert = "INSERT" in pieces[: pieces.index("ON")]
+        if on_insert and _contains(pieces, ("RAISE", "(", "IGNORE")):
+            name = str(item["name"])
+            raise SchemaMismatch(
+                f"the trigger {name} on {TABLE} leaves out candles with RAISE(IGNORE), and counts would be wrong",
+                hint=f"Let it refuse them with RAISE(ABORT, …), or remove it: DROP TRIGGER {quoted(name)}",
+            )
+
+
+def _pieces(item: _Object) -> list[str]:
+    """The SQL of a schema object, token by token; what is quoted keeps its quotes and so is no keyword."""
+    return [piece.upper() for _, piece, _ in tokens(str(item["sql"]))]
+
+
+def _contains(pieces: list[str], phrase: tuple[str, ...]) -> bool:
+    return any(tuple(pieces[at : at + len(phrase)]) == phrase for at in range(len(pieces)))
+
+
+def _unique_keys(database: Database, indexes: Iterable[_Object]) -> list[dict[str, str]]:
+    """The columns, each with its collation, of all unique indexes that cover every row."""
     unique = [str(index["name"]) for index in indexes if index["unique"] and not index["partial"]]
     if not unique:
-        return set()
-    described = database.batch([Statement(f"PRAGMA index_info({quoted(name)})") for name in unique])
-    return {frozenset(str(row["name"]).lower() for row in result.objects) for result in described}
+        return []
+    described = database.batch([Statement(f"PRAGMA index_xinfo({quoted(name)})") for name in unique])
+    return [
+        {str(row["name"]).lower(): str(row["coll"]) for row in result.objects if row["key"]} for result in described
+    ]
