@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from coinswarm.errors import (
     StorageTooNew,
 )
 from coinswarm.limits import QUEUES
-from coinswarm.queue import delivery, schema
+from coinswarm.queue import delivery, removal, schema
 from coinswarm.queue.delivery import SqliteQueue
 from coinswarm.queue.messages import Run, number_in, runs
 from coinswarm.queue.sqlite import SqliteQueueStore
@@ -120,6 +121,18 @@ class TestOpening:
             send(queue, "new")
         with closing(raw(path)) as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+
+    @pytest.mark.parametrize("counted", [None, 3, 20])
+    def test_numbers_go_on_after_an_upgrade(self, path: Path, clock: ManualClock, counted: int | None) -> None:
+        """The earliest files of format 3 had a counter, later ones had none, and `old_file` holds number 7."""
+        old_file(path, 3)
+        if counted is not None:
+            with closing(raw(path)) as connection:
+                connection.execute("CREATE TABLE sequence (next INTEGER NOT NULL) STRICT")
+                connection.execute("INSERT INTO sequence VALUES (?)", (counted,))
+        with SqliteQueueStore(path, clock) as store:
+            (new,) = send(store.open("candles"), "new")
+        assert number_in(new) == max(8, counted or 0)
 
     def test_an_upgrade_that_fails_changes_nothing(
         self, path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
@@ -330,6 +343,44 @@ class TestTransactions:
         with pytest.raises(QueuePaused):
             queue.lease(1)
         assert store._file.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+class TestNumbers:
+    def test_they_are_never_used_again_not_even_after_all_messages_left(
+        self, store: SqliteQueueStore, path: Path, clock: ManualClock
+    ) -> None:
+        store.create("candles")
+        queue = store.open("candles")
+        numbers = [number_in(name) for name in send(queue, "a", "b")]
+        take(queue)
+        numbers += [number_in(name) for name in send(queue, "c")]
+        queue.purge()
+        store.delete("candles")
+        with SqliteQueueStore(path, clock) as other:
+            other.create("candles")
+            numbers += [number_in(name) for name in send(other.open("candles"), "d")]
+        assert numbers == [1, 2, 3, 4]
+
+    def test_a_purge_spares_what_is_sent_between_two_of_its_steps(
+        self, store: SqliteQueueStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first step takes the highest numbers: what is delayed has lower ones, and its turn comes later."""
+        monkeypatch.setattr(removal, "STEP", 10)
+        store.create("candles")
+        queue = store.open("candles")
+        send(queue, *["delayed"] * 10, batch_delay=3600)
+        send(queue, *["waiting"] * 10)
+        step, steps = removal._delete, []
+
+        def between_steps(*args: Any, **kwargs: Any) -> list[int]:
+            steps.append(args)
+            if len(steps) == 2:
+                send(queue, "sent meanwhile")
+            return step(*args, **kwargs)
+
+        monkeypatch.setattr(removal, "_delete", between_steps)
+        assert queue.purge() == 20
+        assert take(queue) == ["sent meanwhile"]
 
 
 class TestThreads:

@@ -46,8 +46,8 @@ class SqliteQueue:
             queue = self._state()
             now = self._clock.now_ms()
             self._check_room(queue, sum(sizes), now)
-            (last,) = self._file.execute(SQL["last_number"]).fetchone()
-            first, last = last + 1, last + len(messages)
+            (after,) = self._file.execute(SQL["take_numbers"], (len(messages),)).fetchone()
+            first, last = after - len(messages), after - 1
             ids = message_ids(first, len(messages))
             self._file.executemany(
                 SQL["insert_body"],

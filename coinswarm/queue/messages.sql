@@ -3,8 +3,12 @@
 -- Messages are settled by runs of consecutive numbers, so that a whole batch is one statement. `NOT INDEXED` keeps
 -- SQLite on the primary key there: it would rather walk the whole queue by the index that `queue` begins.
 
+-- name: take_numbers
+UPDATE sequence SET next = next + ? RETURNING next;
+
 -- name: last_number
-SELECT ifnull(max(seq), 0) FROM messages;
+-- The highest ever given, not the highest still there: that one comes down when messages leave.
+SELECT next - 1 FROM sequence;
 
 -- name: insert_body
 INSERT INTO bodies (seq, id, content_type, sent_ms, body) VALUES (?, ?, ?, ?, ?);

@@ -10,7 +10,12 @@ from coinswarm.errors import StorageError, StorageTooNew
 from coinswarm.queue.statements import load
 from coinswarm.storage import transaction
 
-STEPS: Final = ("schema_1_queues.sql", "schema_2_dead_letters.sql", "schema_3_usage.sql")
+STEPS: Final = (
+    "schema_1_queues.sql",
+    "schema_2_dead_letters.sql",
+    "schema_3_usage.sql",
+    "schema_4_numbers.sql",
+)
 """Step n leads to version n, which SQLite keeps as `user_version`."""
 VERSION: Final = len(STEPS)
 APPLICATION_ID: Final = 0x43_53_77_51

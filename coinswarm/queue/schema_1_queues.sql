@@ -45,8 +45,7 @@ CREATE TABLE producers (
 -- name: messages
 -- What changes while a message lives, apart from its body, so that a claim rewrites 40 bytes and not 2,000.
 -- It can be delivered when `visible_at` is past; there is no status. `lease` names the last delivery, 0 for none.
--- `seq` is the order of arrival over all queues and stays when a message moves to another. When all messages are gone
--- it begins anew, which confuses nobody: message ids and leases hold random digits besides.
+-- `seq` is the order of arrival over all queues and stays when a message moves to another; see `sequence`.
 -- `stored_ms` is when it came into this queue, from which its retention counts.
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY,
