@@ -128,6 +128,11 @@ def size(count: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def count(number: int, noun: str, *, plural: str | None = None) -> str:
+    """`1 row`, `2,000 rows`; `plural` where an s at the end does not make it."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def line(text: str) -> None:
     """One line of the result."""
     _print(printable(text))

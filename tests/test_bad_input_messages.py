@@ -121,9 +121,9 @@ def test_poison_is_told_to_people_with_the_way_to_look_at_it(pipeline: CommandLi
     send(pipeline, "garbage", body(row()))
     result = pipeline("consume")
     assert result.exit_code == 0
-    assert result.out.startswith("Stored 1 new rows from 2 messages in 1 batches, ")
+    assert result.out.startswith("Stored 1 new row from 2 messages in 1 batch, ")
     assert result.err.splitlines() == [
-        "⚠ 1 messages were dead-lettered, 0 dropped:",
+        "⚠ 1 message dead-lettered, 0 dropped:",
         "⚠   1 × the body is not JSON: JSON is malformed: invalid character (byte 0)",
         "",
         "  → coinswarm queues dlq list",
@@ -203,7 +203,7 @@ def test_another_candle_for_a_place_that_is_taken_is_counted_named_and_not_store
     send(pipeline, body(row(1, close=99.5, volumeFrom=None)))
     human = pipeline("consume")
     assert human.exit_code == 0
-    assert "  1 rows were already there and stay as they are\n" in human.out
+    assert "  1 row already there, not touched\n" in human.out
     assert human.err.splitlines()[:2] == [
         "⚠ 1 of those already there have other values than the row stored; it was kept:",
         f"⚠   BTC-USDC 1h binance {FIRST_OPEN + 3600}: close 105.0, offered 99.5; volume_from 1.5, offered None",
@@ -296,7 +296,7 @@ def test_a_queue_that_holds_messages_is_deleted_only_by_force(coinswarm: Command
     result = coinswarm("queues", "delete", "mine")
     assert (result.exit_code, result.out) == (2, "")
     assert result.err == (
-        "✘ mine still holds 1 messages; nothing was deleted\n"
+        "✘ mine still holds 1 message; nothing was deleted\n"
         "  Drain it with `coinswarm consume`, or delete them too: coinswarm queues delete mine --force\n"
     )
     assert backlog(coinswarm, "mine") == 1

@@ -210,7 +210,7 @@ def test_a_database_that_stays_locked_sends_its_messages_to_the_dead_letters_whe
     with locked_by_another_process(d1_file(pipeline)):
         result = pipeline("consume")
     assert result.exit_code == 0
-    assert "⚠ 3 messages were dead-lettered, 0 dropped:" in result.err
+    assert "⚠ 3 messages dead-lettered, 0 dropped:" in result.err
     assert f"3 × {d1_file(pipeline)} is locked by another process" in result.err
     letters = pipeline("queues", "dlq", "list", "--json").json
     assert [letter["attempts"] for letter in letters] == [4, 4, 4]

@@ -152,7 +152,7 @@ def test_a_watching_consumer_stores_what_comes_and_ends_when_told(
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert process.returncode == code
-    assert out.startswith("Stored 1 new rows from 1 messages in 1 batches, ")
+    assert out.startswith("Stored 1 new row from 1 message in 1 batch, ")
     assert "Traceback" not in err
 
 

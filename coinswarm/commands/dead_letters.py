@@ -109,7 +109,7 @@ def redrive(run: Run, name: Name = None, ids: Ids = None) -> None:
     document = {"redriven": done.count, "orphans": done.orphans, "missing": done.missing}
 
     def show() -> None:
-        render.line(f"Sent {done.count:,} messages back.")
+        render.line(f"Sent {render.count(done.count, 'message')} back.")
         for queue, count in done.orphans.items():
             render.warn(f"{count:,} stay: their queue {queue} is gone (create it again to redrive them)")
         for missing in done.missing:

@@ -141,7 +141,8 @@ def _show_fetched(report: FetchReport) -> None:
     render.line(report.message + ".")
     if report.oldest is not None:
         render.line(
-            f"  opens {render.moment(report.oldest)} to {render.moment(report.newest)} UTC, {report.requests} requests"
+            f"  opens {render.moment(report.oldest)} to {render.moment(report.newest)} UTC, "
+            f"{render.count(report.requests, 'request')}"
         )
     skipped = {
         "still running": report.skipped.unfinished,
@@ -222,18 +223,19 @@ def _show_consumed(report: ConsumeReport) -> None:
 
     rows = report.rows
     render.line(
-        f"Stored {rows.inserted:,} new rows from {report.messages:,} messages in {report.batches:,} batches, "
+        f"Stored {render.count(rows.inserted, 'new row')} from {render.count(report.messages, 'message')} "
+        f"in {render.count(report.batches, 'batch', plural='batches')}, "
         f"{report.seconds:.1f} s ({report.rows_per_second:,.0f} rows/s)."
     )
-    for count, text in (
-        (rows.duplicate, "rows were already there and stay as they are"),
-        (rows.rejected, "rows rejected"),
-        (report.retried, "messages to be tried again"),
-        (report.released, "messages given back unread"),
-        (report.stale, "messages were settled too late and come again"),
+    for number, noun, text in (
+        (rows.duplicate, "row", "already there, not touched"),
+        (rows.rejected, "row", "rejected"),
+        (report.retried, "message", "to be tried again"),
+        (report.released, "message", "given back unread"),
+        (report.stale, "message", "settled too late: to be delivered again"),
     ):
-        if count:
-            render.line(f"  {count:,} {text}")
+        if number:
+            render.line(f"  {render.count(number, noun)} {text}")
     if report.conflicts:
         render.warn(f"{report.conflicts:,} of those already there have other values than the row stored; it was kept:")
         for conflict in report.as_json()["conflict_examples"]:
@@ -242,7 +244,7 @@ def _show_consumed(report: ConsumeReport) -> None:
             changed = [f"{k} {stored[k]!r}, offered {offered[k]!r}" for k in stored if stored[k] != offered[k]]
             render.warn(f"  {where}: {'; '.join(changed)}")
     if report.dead_lettered or report.dropped:
-        render.warn(f"{report.dead_lettered:,} messages were dead-lettered, {report.dropped:,} dropped:")
+        render.warn(f"{render.count(report.dead_lettered, 'message')} dead-lettered, {report.dropped:,} dropped:")
         for reason, count in report.reasons.most_common(5):
             render.warn(f"  {count:,} × {reason}")
     for note in report.notes:

@@ -76,7 +76,7 @@ def info(run: Run, name: Name, remote: Remote = False) -> None:
             [
                 ("queue", row["queue_name"]),
                 ("id", row["queue_id"]),
-                ("backlog", f"{row['backlog']:,} messages, {render.size(row['bytes'])}"),
+                ("backlog", f"{render.count(row['backlog'], 'message')}, {render.size(row['bytes'])}"),
                 ("in flight", row["in_flight"]),
                 ("delayed", row["delayed"]),
                 ("oldest message", render.moment(oldest / 1000) if oldest else "–"),
@@ -141,9 +141,9 @@ def delete(run: Run, name: Name, force: Force = False, remote: Remote = False) -
 
     with run.queues(remote=remote, write=f"delete the queue {name}", yes=force) as store:
         backlog = store.open(name).metrics().backlog
-        if backlog and not force and not run.agreed(f"Delete {name} and its {backlog:,} messages?"):
+        if backlog and not force and not run.agreed(f"Delete {name} and its {render.count(backlog, 'message')}?"):
             raise UsageError(
-                f"{name} still holds {backlog:,} messages; nothing was deleted",
+                f"{name} still holds {render.count(backlog, 'message')}; nothing was deleted",
                 hint=f"Drain it with `coinswarm consume`, or delete them too: coinswarm queues delete {name} --force",
             )
         store.delete(name)
@@ -158,13 +158,16 @@ def purge(run: Run, name: Name, force: Force = False, remote: Remote = False) ->
     with run.queues(remote=remote, write=f"purge {name}", yes=force) as store:
         queue = store.open(name)
         backlog = queue.metrics().backlog
-        if not force and not run.agreed(f"Delete {backlog:,} messages of {name} for good?"):
+        if not force and not run.agreed(f"Delete {render.count(backlog, 'message')} of {name} for good?"):
             raise UsageError(
                 f"{name} was not purged: its messages would be deleted for good",
                 hint=f"To go on: coinswarm queues purge {name} --force",
             )
         purged = queue.purge()
-    run.report({"queue_name": name, "purged": purged}, lambda: render.line(f"Purged {purged:,} messages from {name}."))
+    run.report(
+        {"queue_name": name, "purged": purged},
+        lambda: render.line(f"Purged {render.count(purged, 'message')} from {name}."),
+    )
 
 
 @command(app, "pause-delivery")
