@@ -94,10 +94,10 @@ def test_an_unknown_environment_is_told_with_those_there_are(coinswarm: CommandL
     (coinswarm.directory / "wrangler.toml").write_text('name = "w"\n[env.staging]\n')
     result = coinswarm("queues", "list", "--env", "prod", "--json")
     assert (result.exit_code, result.err) == (1, "")
-    assert result.error[:2] == (
-        "ConfigError",
+    assert result.error[0] == "ConfigError"
+    assert result.error[1] == (
         'wrangler.toml: No environment found in configuration with name "prod". '
-        'The available configured environment names are: ["staging"]',
+        'The available configured environment names are: ["staging"]'
     )
 
 
