@@ -297,7 +297,7 @@ def test_a_queue_that_holds_messages_is_deleted_only_by_force(coinswarm: Command
     assert (result.exit_code, result.out) == (2, "")
     assert result.err == (
         "✘ mine still holds 1 message; nothing was deleted\n"
-        "  Drain it with `coinswarm consume`, or delete them too: coinswarm queues delete mine --force\n"
+        "  To delete them too: coinswarm queues delete mine --force\n"
     )
     assert backlog(coinswarm, "mine") == 1
     forced = coinswarm("queues", "delete", "mine", "--force", "--json")

@@ -29,6 +29,7 @@ def _database(run: Run, name: str | None, *, local: bool, remote: bool) -> Itera
     from coinswarm import wiring
 
     _not_both(local, remote)
+    run.on_cloudflare = remote
     with wiring.database(run.stack, name, run.clock, remote=remote) as opened:
         yield opened
 
@@ -115,7 +116,9 @@ def execute(
     def show() -> None:
         for result in results:
             if result.columns:
-                render.table(result.columns, result.rows)
+                render.table(
+                    result.columns, [[str(v) if isinstance(v, int) else v for v in row] for row in result.rows]
+                )
             meta = result.meta
             render.line(
                 f"{len(result.rows):,} rows · {meta.changes:,} changed · {meta.rows_read:,} read · "

@@ -144,7 +144,7 @@ def delete(run: Run, name: Name, force: Force = False, remote: Remote = False) -
         if backlog and not force and not run.agreed(f"Delete {name} and its {render.count(backlog, 'message')}?"):
             raise UsageError(
                 f"{name} still holds {render.count(backlog, 'message')}; nothing was deleted",
-                hint=f"Drain it with `coinswarm consume`, or delete them too: coinswarm queues delete {name} --force",
+                hint=f"To delete them too: coinswarm queues delete {name} --force{_where(remote)}",
             )
         store.delete(name)
     run.report({"queue_name": name, "deleted_messages": backlog}, lambda: render.line(f"Deleted queue {name}."))
@@ -161,7 +161,7 @@ def purge(run: Run, name: Name, force: Force = False, remote: Remote = False) ->
         if not force and not run.agreed(f"Delete {render.count(backlog, 'message')} of {name} for good?"):
             raise UsageError(
                 f"{name} was not purged: its messages would be deleted for good",
-                hint=f"To go on: coinswarm queues purge {name} --force",
+                hint=f"To go on: coinswarm queues purge {name} --force{_where(remote)}",
             )
         purged = queue.purge()
     run.report(
@@ -268,6 +268,10 @@ def peek(
             ],
         ),
     )
+
+
+def _where(remote: bool) -> str:
+    return " --remote" if remote else ""
 
 
 def described(store: QueueStore, info: QueueInfo) -> dict[str, Any]:

@@ -66,6 +66,10 @@ _SHARED: dict[str, Any] = {
 }
 
 
+_WHERE = {"queues": "--remote", "d1": "--remote", "fetch": "--remote", "consume": "--remote-queue --remote"}
+"""By command: what keeps a next step on Cloudflare, after a command that was there."""
+
+
 @dataclass
 class Run:
     """One invocation of a command: its shared flags, and what they resolve to when asked for."""
@@ -75,6 +79,8 @@ class Run:
     persist_to: Path | None = None
     json: bool = False
     verbose: bool = False
+    on_cloudflare: bool = False
+    """Whether the command works on Cloudflare, where its next steps then belong, too."""
 
     @property
     def flags(self) -> list[str]:
@@ -109,6 +115,7 @@ class Run:
         """All queues; `write` says what is about to be done to them, asked about first where they are remote."""
         from coinswarm import wiring
 
+        self.on_cloudflare = self.on_cloudflare or remote
         if remote and write:
             self.confirm_remote(write, yes=yes)
         with wiring.queues(self.stack, self.clock, remote=remote) as store:
@@ -117,6 +124,8 @@ class Run:
     def confirm_remote(self, what: str, *, yes: bool) -> None:
         """Name the account before a remote write and, on a terminal, ask. Raises `UsageError` on a no."""
         from coinswarm import render
+
+        self.on_cloudflare = True
 
         render.note(f"remote: account {self.stack.account_id or '(not set)'}: {what}")
         if not yes and sys.stdin.isatty() and not self.agreed("Go on?"):
@@ -137,10 +146,11 @@ class Run:
         render.next_steps([self._here(step) for step in next_steps])
 
     def _here(self, step: str) -> str:
-        flags = shlex.join(self.flags)
-        if not flags or flags in step or not step.startswith("coinswarm ") or step.startswith("coinswarm init"):
+        if not step.startswith("coinswarm ") or step.startswith("coinswarm init"):
             return step
-        return f"{step} {flags}"
+        flags = shlex.join(self.flags)
+        remote = _WHERE.get(step.split()[1], "") if self.on_cloudflare and "--remote" not in step else ""
+        return " ".join(word for word in (step, remote, "" if flags in step else flags) if word)
 
 
 def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

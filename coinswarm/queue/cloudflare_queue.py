@@ -36,6 +36,7 @@ from coinswarm.queue.sendable import batches, unsendable
 from coinswarm.queue.types import (
     ConsumerSettings,
     DeadLetter,
+    Departures,
     Message,
     Metrics,
     OutgoingMessage,
@@ -137,7 +138,7 @@ class CloudflareQueue:
         result = self._post("/messages/ack", body, limiter=self._acks, cost=len(leases))
         if retries:
             self._polling.wake()
-        stale = _stale(result, leases)
+        stale = message_wire.stale_leases(result, leases)
         settled = self._settled(settlement, {letter.lease_id for letter in moved}, stale, self._forget(leases))
         return replace(settled, stale=(*settled.stale, *again))
 
@@ -155,6 +156,10 @@ class CloudflareQueue:
     def metrics(self) -> Metrics:
         """The backlog as Cloudflare estimates it; what waits, is delayed or in flight is not told apart (0)."""
         return message_wire.metrics_of(_dict(self._call("GET", "/metrics").result))
+
+    def departures(self) -> Departures:
+        """Zeros: the API does not tell what expired, or what Cloudflare dropped or moved by itself. Asks nobody."""
+        return Departures()
 
     def peek(self, limit: int = 10) -> list[Message]:
         rules.check_batch_size(limit)
@@ -200,7 +205,9 @@ class CloudflareQueue:
         return named
 
     def _pull_hint(self) -> str:
-        add = f"coinswarm queues consumer http add {self.name} --remote"
+        letters = self.consumer.dead_letter_queue if self.consumer else None
+        kept = f" --dead-letter-queue {letters}" if letters else ""
+        add = f"coinswarm queues consumer http add {self.name}{kept} --remote"
         if self.consumer is None or self.consumer.type == "http_pull":
             return f"Give it an http_pull consumer (it takes a few seconds to work): {add}"
         script = self.consumer.script_name or "SCRIPT"
@@ -289,12 +296,3 @@ def _messages(result: dict[str, Any]) -> list[Message]:
 
 def _dict(result: Any) -> dict[str, Any]:
     return result if isinstance(result, dict) else {}
-
-
-def _stale(result: dict[str, Any], leases: Iterable[str]) -> tuple[str, ...]:
-    """The leases that `warnings` names: a map from lease to text, or, in older replies, a list of texts."""
-    warnings = result.get("warnings") or ()
-    if isinstance(warnings, dict):
-        return tuple(lease for lease in leases if lease in warnings)
-    texts = [str(text) for text in warnings]
-    return tuple(lease for lease in leases if any(lease in text for text in texts))
