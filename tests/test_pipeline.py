@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from coinswarm.fetchers.producer import collect
 from coinswarm.fetchers.report import FetchRequest
 from coinswarm.payload import pack
 from coinswarm.queue.sqlite import SqliteQueueStore
-from coinswarm.queue.types import ConsumerSettings, OutgoingMessage
+from coinswarm.queue.types import ConsumerSettings, OutgoingMessage, QueueSettings
 from coinswarm.storage import connect
 from tests.support.databases import ORIGINAL_TABLE, migrated, open_database
 from tests.support.scripted_fetcher import NOW, ScriptedFetcher, candle, hours
@@ -251,3 +252,24 @@ def test_memory_does_not_grow_with_the_backlog(tmp_path: Path) -> None:
         assert int(inserted) == count
         peaks.append(int(peak))
     assert peaks[1] <= 1.2 * peaks[0]
+
+
+def test_what_leaves_the_queue_by_age_or_unsettled_is_in_the_report(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with (
+        closing(SqliteQueueStore(tmp_path / "queue.sqlite", clock)) as store,
+        closing(migrated(tmp_path / "d1.sqlite")) as database,
+    ):
+        store.create("candles", QueueSettings(message_retention_period=86_400))
+        store.add_consumer("candles", ConsumerSettings(script_name="w", max_retries=0, dead_letter_queue="dlq"))
+        queue = store.open("candles")
+        queue.send_batch([OutgoingMessage(b"[]")])
+        queue.lease(1, visibility_timeout_ms=1_000)  # by a consumer that then dies
+        clock.advance(2)
+        report = Worker(queue, database, clock).drain()
+        assert (report.messages, report.dead_lettered, report.expired) == (0, 1, 0)
+        assert sum(report.reasons.values()) == 1
+        queue.send_batch([OutgoingMessage(b"[]")] * 3)
+        clock.advance(100_000)
+        report = Worker(queue, database, clock).drain()
+        assert (report.messages, report.dead_lettered, report.expired) == (0, 0, 3)

@@ -38,6 +38,7 @@ from coinswarm.queue.cloudflare import CloudflareQueue, CloudflareQueueStore
 from coinswarm.queue.types import (
     ConsumerSettings,
     DeadLetter,
+    Departures,
     OutgoingMessage,
     QueueSettings,
     Retry,
@@ -410,6 +411,11 @@ def test_metrics_are_the_backlog() -> None:
         found = q.metrics()
     assert handler.paths == [f"GET /queues/{QUEUE_ID}/metrics"]
     assert (found.backlog, found.bytes, found.oldest_message_timestamp_ms) == (7, 70, 5)
+
+
+def test_what_left_by_itself_cloudflare_does_not_tell_and_nobody_is_asked() -> None:
+    with queue() as (q, _):
+        assert q.departures() == Departures()
 
 
 def test_one_looks_again_at_once_until_a_pull_is_empty_and_then_ever_less_often() -> None:

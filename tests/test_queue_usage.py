@@ -10,7 +10,7 @@ import pytest
 from coinswarm.clock import ManualClock
 from coinswarm.queue.delivery import SqliteQueue
 from coinswarm.queue.sqlite import SqliteQueueStore
-from coinswarm.queue.types import ConsumerSettings, DeadLetter, OutgoingMessage, QueueSettings, Settlement
+from coinswarm.queue.types import ConsumerSettings, DeadLetter, Departures, OutgoingMessage, QueueSettings, Settlement
 from coinswarm.queue.usage import Usage
 from tests.support.queues import ack, fill, retry, send, take
 
@@ -150,6 +150,46 @@ def test_days_are_utc_and_can_be_chosen(store: SqliteQueueStore, queue: SqliteQu
     assert [row.day for row in store.usage(since="2023-11-16")] == ["2023-11-16"]
     assert [row.day for row in store.usage(until="2023-11-15")] == ["2023-11-15"]
     assert store.usage(queue="other") == []
+
+
+def test_departures_are_what_left_unacked_by_lease_settlement_or_age_on_any_day(
+    store: SqliteQueueStore, queue: SqliteQueue, clock: ManualClock
+) -> None:
+    assert queue.departures() == Departures()
+    store.ensure("candles", QueueSettings(message_retention_period=60), ConsumerSettings(max_retries=0))
+    send(queue, "times out and is dropped by the next lease")
+    queue.lease(1)
+    clock.advance(31)
+    assert queue.lease(1) == []
+    assert queue.departures() == Departures(dropped=1)
+    store.ensure("candles", consumer=ConsumerSettings(max_retries=0, dead_letter_queue="dlq"))
+    send(queue, "times out", "fails", "is poison", "is acked")
+    _, fails, poison, sound = queue.lease(4)
+    retry(queue, [fails])
+    queue.settle(Settlement(acks=[sound.lease_id], dead_letters=[DeadLetter(poison.lease_id, "poison")]))
+    clock.advance(31)
+    assert queue.lease(1) == []
+    clock.advance(86_400)
+    send(queue, "a", "b")
+    clock.advance(60)
+    assert queue.lease(1) == []
+    assert queue.departures() == Departures(expired=2, dropped=1, dead_lettered=3)
+    assert store.open("dlq").departures() == Departures()
+
+
+def test_departures_do_not_fall_when_the_queue_is_deleted_or_renamed(
+    store: SqliteQueueStore, queue: SqliteQueue
+) -> None:
+    store.ensure("candles", consumer=ConsumerSettings(max_retries=0))
+    send(queue, "a")
+    retry(queue, queue.lease(1))
+    store.update("candles", QueueSettings(), new_name="renamed")
+    send(queue, "b")
+    retry(queue, queue.lease(1))
+    assert queue.departures() == Departures(dropped=2)
+    renamed = store.open("renamed")
+    store.delete("renamed")
+    assert renamed.departures() == Departures(dropped=1)
 
 
 def test_usage_outlives_its_queue_and_is_undone_with_the_work(store: SqliteQueueStore, queue: SqliteQueue) -> None:

@@ -247,6 +247,11 @@ def _show_consumed(report: ConsumeReport) -> None:
         render.warn(f"{render.count(report.dead_lettered, 'message')} dead-lettered, {report.dropped:,} dropped:")
         for reason, count in report.reasons.most_common(5):
             render.warn(f"  {count:,} × {reason}")
+    if report.expired:
+        render.warn(
+            f"{render.count(report.expired, 'message')} expired undelivered and were deleted: "
+            "fetch that span again, and consume within the queue's retention period"
+        )
     for note in report.notes:
         render.line(f"  note: {note}")
 

@@ -36,6 +36,8 @@ class ConsumeReport:
     dead_lettered: int = 0
     dropped: int = 0
     """Deleted after their last retry, for want of a dead-letter queue."""
+    expired: int = 0
+    """Deleted while this ran because they were older than the queue's retention period."""
     released: int = 0
     """Given back unread when a fatal error ended the run."""
     stale: int = 0
@@ -75,6 +77,7 @@ class ConsumeReport:
             "retried": self.retried,
             "dead_lettered": self.dead_lettered,
             "dropped": self.dropped,
+            "expired": self.expired,
             "released": self.released,
             "stale": self.stale,
             "rows": {

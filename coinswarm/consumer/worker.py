@@ -23,9 +23,10 @@ from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import CoinswarmError, QueuePaused
 from coinswarm.limits import QUEUES
-from coinswarm.queue.types import Message, Queue
+from coinswarm.queue.types import Departures, Message, Queue
 
 CONCURRENCY: Final = 5
+UNSETTLED: Final = "delivered as often as allowed and never settled, or settled so by another consumer"
 SHORTEST_PAUSE_SECONDS: Final = 0.02
 LONGEST_PAUSE_SECONDS: Final = 0.5
 """Between two looks at a queue that delivers nothing now; also how long a request to stop may go unheard."""
@@ -76,14 +77,27 @@ class Worker:
         pool: Executor = _Threads(self.concurrency, "consumer") if self.database.parallel else _SameThread()
         try:
             check_price_data(self.database)
+            before, known = self.queue.departures(), (self.report.dropped, self.report.dead_lettered)
             with pool:
                 _Drain(self, pool, watch, max_batches, stop, on_batch).run()
+            self._count_unseen(before, *known)
         except CoinswarmError as error:
             error.report = self.report
             raise
         finally:
             self.report.seconds += self.clock.monotonic() - started
         return self.report
+
+    def _count_unseen(self, before: Departures, dropped: int, dead_lettered: int) -> None:
+        """Add what left the queue while this ran and no settlement told of: too old, or its deliveries used up."""
+        report, after = self.report, self.queue.departures()
+        report.expired += after.expired - before.expired
+        unseen_dropped = after.dropped - before.dropped - (report.dropped - dropped)
+        unseen_letters = after.dead_lettered - before.dead_lettered - (report.dead_lettered - dead_lettered)
+        report.dropped += max(0, unseen_dropped)
+        report.dead_lettered += max(0, unseen_letters)
+        if (unseen := max(0, unseen_dropped) + max(0, unseen_letters)) > 0:
+            report.add_reason(UNSETTLED, unseen)
 
 
 class _Drain:

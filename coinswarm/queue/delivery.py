@@ -15,7 +15,7 @@ from coinswarm.queue.file import QueueFile
 from coinswarm.queue.messages import SQL, lease_ids, message_ids, new_token, runs
 from coinswarm.queue.registry import QueueState
 from coinswarm.queue.settling import settle
-from coinswarm.queue.types import Message, Metrics, OutgoingMessage, Settled, Settlement
+from coinswarm.queue.types import Departures, Message, Metrics, OutgoingMessage, Settled, Settlement
 
 _Row = tuple[Any, ...]
 _SEQ, _LEASE, _ATTEMPTS, _VISIBLE_AT, _BYTES = range(5)
@@ -124,6 +124,13 @@ class SqliteQueue:
             raise registry.not_found(self._name)
         backlog, size, in_flight, delayed, oldest = row
         return Metrics(backlog, backlog - in_flight - delayed, in_flight, delayed, size, oldest or 0)
+
+    def departures(self) -> Departures:
+        """As the usage counts them, under its present name and the one it was opened with; deleted, under the latter.
+
+        What is due to expire counts once somebody leases or looks.
+        """
+        return usage.departures(self._file, self._number, self._name)
 
     def peek(self, limit: int = 10) -> list[Message]:
         """The next 1 to 100 messages, those that wait before those that are delayed. In flight ones are not shown."""

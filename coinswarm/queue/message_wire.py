@@ -258,3 +258,12 @@ def metrics_of(document: Mapping[str, Any]) -> Metrics:
         bytes=int(document.get("backlog_bytes") or 0),
         oldest_message_timestamp_ms=int(document.get("oldest_message_timestamp_ms") or 0),
     )
+
+
+def stale_leases(result: dict[str, Any], leases: Iterable[str]) -> tuple[str, ...]:
+    """The leases that `warnings` names: a map from lease to text, or, in older replies, a list of texts."""
+    warnings = result.get("warnings") or ()
+    if isinstance(warnings, dict):
+        return tuple(lease for lease in leases if lease in warnings)
+    texts = [str(text) for text in warnings]
+    return tuple(lease for lease in leases if any(lease in text for text in texts))

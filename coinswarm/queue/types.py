@@ -99,6 +99,21 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Departures:
+    """Messages that ever left a queue without an ack, by whoever's hand: totals, to be compared with earlier ones.
+
+    Many leave where no settlement tells of it: by age, or in a `lease` that finds their deliveries used up.
+    """
+
+    expired: int = 0
+    """Deleted because the retention period was over."""
+    dropped: int = 0
+    """Deleted because the retries were used up and the queue has no dead-letter queue."""
+    dead_lettered: int = 0
+    """Moved to the dead-letter queue, or held; those that a settlement reported count here too."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueueSettings:
     delivery_delay: int = QUEUE_DEFAULTS.delivery_delay_seconds
     """Seconds before a sent message may be delivered."""
@@ -186,6 +201,10 @@ class Queue(Protocol):
         ...
 
     def metrics(self) -> Metrics: ...
+
+    def departures(self) -> Departures:
+        """What left this queue unacked so far. Zeros where the store cannot tell (Cloudflare)."""
+        ...
 
     def peek(self, limit: int = 10) -> list[Message]:
         """The next messages without leasing them (`lease_id` is empty)."""

@@ -15,6 +15,7 @@ from coinswarm.limits import QUEUES
 from coinswarm.pricing import QUEUE_OPERATION_BYTES, operations
 from coinswarm.queue.file import QueueFile
 from coinswarm.queue.statements import load
+from coinswarm.queue.types import Departures
 
 SQL: Final = load("usage.sql")
 ONE_OPERATION_BYTES: Final = QUEUE_OPERATION_BYTES - QUEUES.metadata_bytes
@@ -86,3 +87,9 @@ def rows(file: QueueFile, *, since: str, until: str, queue: str | None) -> list[
     with file.reading():
         found = file.execute(SQL["rows"], {"since": since, "until": until, "queue": queue}).fetchall()
     return [Usage(*row) for row in found]
+
+
+def departures(file: QueueFile, number: int, name: str) -> Departures:
+    """All days together, of a queue that was opened as `name`."""
+    with file.reading():
+        return Departures(*file.execute(SQL["departures"], {"number": number, "name": name}).fetchone())

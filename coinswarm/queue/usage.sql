@@ -17,6 +17,12 @@ ON CONFLICT (day, queue) DO UPDATE SET
     expired = expired + excluded.expired,
     empty_leases = empty_leases + excluded.empty_leases;
 
+-- name: departures
+-- Under the name it was opened with and the one it has now, so that totals do not fall when it is renamed.
+SELECT ifnull(sum(expired), 0), ifnull(sum(dropped), 0), ifnull(sum(dead_lettered), 0)
+FROM usage
+WHERE queue IN (:name, (SELECT name FROM queues WHERE number = :number));
+
 -- name: rows
 SELECT
     day, queue, writes, reads, deletes, purges, sent, delivered, acked, retried, dead_lettered, dropped, expired, empty_leases

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from coinswarm.clock import ManualClock
 from coinswarm.errors import BatchCountOutOfBounds, BatchTooLarge, CoinswarmError, MessageTooLarge, QueuePaused
 from coinswarm.limits import QUEUES
-from coinswarm.queue.types import Message, Metrics, OutgoingMessage, Settled, Settlement
+from coinswarm.queue.types import Departures, Message, Metrics, OutgoingMessage, Settled, Settlement
 
 
 @dataclass
@@ -144,6 +144,9 @@ class MemoryQueue:
             bytes=sum(len(m.body) for m in self.messages.values()),
             oldest_message_timestamp_ms=min((m.timestamp_ms for m in self.messages.values()), default=0),
         )
+
+    def departures(self) -> Departures:
+        return Departures(dead_lettered=len(self.dead))
 
     def peek(self, limit: int = 10) -> list[Message]:
         return [
