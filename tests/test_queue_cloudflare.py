@@ -233,7 +233,9 @@ def test_a_paused_queue_and_one_without_a_pull_consumer_are_told_with_the_comman
     assert paused.value.hint == f"Resume it: coinswarm queues resume-delivery {NAME} --remote"
     with queue(refused(10405, "Method not allowed", 405)) as (q, _), pytest.raises(HttpPullDisabled) as disabled:
         q.lease(10)
-    assert f"coinswarm queues consumer http add {NAME} --remote" in (disabled.value.hint or "")
+    assert f"coinswarm queues consumer http add {NAME} --dead-letter-queue historical-data-dlq --remote" in (
+        disabled.value.hint or ""
+    )
     worker = consumer_document(type="worker", script="historical")
     with queue(refused(10026, "no", 405), consumers=[worker]) as (q, _), pytest.raises(HttpPullDisabled) as taken:
         q.lease(10)
