@@ -30,7 +30,7 @@ EXPLAIN BEGIN
 
 VACUUM
 
-VACUUM INTO '/tmp/copied.db'
+VACUUM INTO 'copied.db'
 
 ATTACH 'x.db' AS y
 
