@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 NODE_DIR := tests/node
 
-.PHONY: demo test lint types format bench wheel clean help
+.PHONY: demo test slow lint types format bench wheel clean help
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,10 @@ demo: $(VENV)/.runtime ## The whole pipeline, offline, against the built-in exch
 	@$(BIN)/coinswarm demo
 
 test: $(VENV)/.dev $(NODE_DIR)/.installed ## All tests that fit in three minutes
-	@$(BIN)/python -m pytest -q -m "not nightly" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -m "not nightly and not slow" $(PYTEST_ARGS)
+
+slow: $(VENV)/.dev $(NODE_DIR)/.installed ## The tests that take longer: ten years of real candles, the rest of wrangler
+	@$(BIN)/python -m pytest -q -m "slow and not nightly" $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Style and common mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
