@@ -1,7 +1,8 @@
 """Cloudflare's prices and how operations are counted, as data.
 
-Sources, read 2026-11-23: https://developers.cloudflare.com/queues/platform/pricing/,
-https://developers.cloudflare.com/d1/platform/pricing/, https://developers.cloudflare.com/workers/platform/pricing/.
+Sources, read on `READ`: https://developers.cloudflare.com/queues/platform/pricing/,
+https://developers.cloudflare.com/d1/platform/pricing/, https://developers.cloudflare.com/workers/platform/pricing/,
+https://developers.cloudflare.com/workers/platform/limits/, https://developers.cloudflare.com/d1/platform/limits/.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from coinswarm.limits import QUEUES
+from coinswarm.limits import D1, QUEUES
+
+READ: Final = "2026-11-23"
+"""The day these prices and allowances were read."""
 
 QUEUE_OPERATION_BYTES: Final = 64_000
 """Each started 64 KB of a message written, read or deleted is one operation."""
+GB: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,8 @@ class PaidPlan:
     base: float = 5.00
     requests_included: int = 10_000_000
     per_million_requests: float = 0.30
+    cpu_ms_included: int = 30_000_000
+    per_million_cpu_ms: float = 0.02
     queue_operations_included: int = 1_000_000
     per_million_queue_operations: float = 0.40
     rows_read_included: int = 25_000_000_000
@@ -30,17 +37,29 @@ class PaidPlan:
     per_million_rows_written: float = 1.00
     storage_gb_included: float = 5.0
     per_gb_month: float = 0.75
+    database_bytes: int = D1.database_bytes
+    """Of one database; it cannot be raised."""
+    subrequests: int = 10_000
+    """Calls that one invocation may make."""
+    crons: int = 250
+    """Cron triggers of an account."""
 
 
 @dataclass(frozen=True, slots=True)
 class FreePlan:
-    """The Workers Free plan: hard allowances a day."""
+    """The Workers Free plan: hard allowances a day, from 00:00 UTC on."""
 
     requests_per_day: int = 100_000
     queue_operations_per_day: int = 10_000
     rows_read_per_day: int = 5_000_000
     rows_written_per_day: int = 100_000
     storage_gb: float = 5.0
+    """Of all databases together."""
+    database_bytes: int = 500_000_000
+    cpu_ms: int = 10
+    """Of one invocation."""
+    subrequests: int = 50
+    crons: int = 5
 
 
 PAID: Final = PaidPlan()

@@ -36,6 +36,7 @@ FLOORS = {
     "coinswarm.simulator": 4,
     "coinswarm.init": 4,
     "coinswarm.server": 4,
+    "coinswarm.cost": 4,
     "coinswarm.wiring": 5,
     "coinswarm.render": 5,
     "coinswarm.demo": 5,
