@@ -17,6 +17,7 @@ FLOORS = {
     "coinswarm.limits": 0,
     "coinswarm.pricing": 0,
     "coinswarm.interrupt": 0,
+    "coinswarm.failpoints": 0,
     "coinswarm.candles": 1,
     "coinswarm.storage": 1,
     "coinswarm.queue.types": 1,

@@ -11,6 +11,7 @@ from coinswarm.consumer.rows import WIDTH, Conflict, compare, insert_statements,
 from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import SqlError
+from coinswarm.failpoints import failpoint
 
 _ABOUT_A_ROW: Final = re.compile(r"SQLITE_(CONSTRAINT|MISMATCH|TOOBIG)|constraint failed", re.IGNORECASE)
 """What D1 says when the values of a row are the reason; anything else would refuse every row."""
@@ -54,6 +55,7 @@ def _store(database: Database, values: Values) -> Stored:
     count, short = inserted(results, statements)
     found, missing = compare(short, database.batch(look_up_statements(short))) if short else ([], [])
     billed = sum(result.meta.rows_written for result in results)
+    failpoint("consumer.written")
     return Stored(
         inserted=count,
         duplicate=len(values) // WIDTH - count - len(missing),

@@ -22,6 +22,7 @@ from coinswarm.consumer.verdict import BackOff, Verdict
 from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import CoinswarmError, QueuePaused
+from coinswarm.failpoints import failpoint
 from coinswarm.limits import QUEUES
 from coinswarm.queue.types import Departures, Message, Queue
 
@@ -155,6 +156,8 @@ class _Drain:
             settled = [self.queue.settle(one.settlement) for one in verdicts]
             while len(self.leased) < room and (messages := self._lease()):
                 self.leased.append(messages)
+        if verdicts:
+            failpoint("consumer.settled")
         for one, result in zip(verdicts, settled, strict=True):
             one.add_to(self.report, result)
             self.on_batch(self.report)
@@ -163,6 +166,7 @@ class _Drain:
         """Store what is leased. After a failure seen at once the rest stays leased, to be given back."""
         while self.leased:
             messages = self.leased.pop(0)
+            failpoint("consumer.leased")
             try:
                 contents = read(messages)
             except Exception as error:  # not to go on: the run ends with it once all leases are given back

@@ -14,6 +14,7 @@ from coinswarm.d1.guard import Guard, Kind, inspect, refuse_named_parameters
 from coinswarm.d1.meter import Cost, Meter
 from coinswarm.d1.types import Meta, QueryResult, SqlValue, Statement
 from coinswarm.errors import DatabaseUnavailable, SqlError
+from coinswarm.failpoints import OPENED, failpoint
 from coinswarm.limits import D1
 from coinswarm.storage import connect, storage_error, translated
 
@@ -81,6 +82,7 @@ class Engine:
         except BaseException:
             self._connection.close()
             raise
+        failpoint(OPENED, self._connection)
         self._cursor = self._connection.cursor()
         self._meter = Meter(self._connection, self._guard)
         self._connection.set_progress_handler(self._is_late, _OPERATIONS_PER_CHECK)
@@ -92,6 +94,7 @@ class Engine:
         return self._connection.in_transaction
 
     def close(self) -> None:
+        failpoint("d1.closing")
         self._connection.close()
 
     def run(self, statements: Sequence[Statement], *, lenient: bool = False) -> list[QueryResult]:
@@ -186,10 +189,12 @@ class Engine:
         if self._connection.in_transaction:
             if size > self._max_bytes and size > self._size:
                 raise SqlError(faults.DATABASE_FULL)
+            failpoint("d1.committing")
             try:
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._translated(error, "COMMIT", ()) from error
+            failpoint("d1.committed")
         self._size = size
         for result in results:
             result.meta.size_after = size

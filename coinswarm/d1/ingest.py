@@ -22,6 +22,7 @@ from coinswarm.d1.meter import Cost, Meter
 from coinswarm.d1.splitter import spans
 from coinswarm.d1.types import Meta, QueryResult
 from coinswarm.errors import DatabaseUnavailable, SqlError
+from coinswarm.failpoints import OPENED, failpoint
 from coinswarm.limits import D1
 from coinswarm.storage import connect, translated
 
@@ -87,6 +88,7 @@ class _Ingestion:
         with translated(path):
             connection.execute("PRAGMA foreign_keys=ON")
             (self._page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        failpoint(OPENED, connection)
         self._guard.install(connection)
         self._cursor = connection.cursor()
 
@@ -102,6 +104,7 @@ class _Ingestion:
                 self._execute(text)
                 count += 1
             size = self._size()
+            failpoint("import.committing")
             self._commit()
         except BaseException:
             with suppress(sqlite3.Error):
@@ -181,6 +184,7 @@ class _Ingestion:
 
     def _shrink_log(self) -> None:
         """The write-ahead log is now as long as the file was; whoever still reads it keeps it so a while longer."""
+        failpoint("import.checkpoint")
         self._connection.set_authorizer(None)
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA busy_timeout=0")

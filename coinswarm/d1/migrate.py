@@ -19,6 +19,7 @@ from coinswarm.clock import Clock
 from coinswarm.d1.splitter import quoted, split
 from coinswarm.d1.types import Database
 from coinswarm.errors import SqlError, UsageError
+from coinswarm.failpoints import failpoint
 
 TABLE: Final = "d1_migrations"
 PATTERN: Final = "*.sql"
@@ -94,6 +95,7 @@ def apply(
     names: list[str] = []
     for migration in pending(database, migrations, table=table):
         sql = _with_record(migration, table)
+        failpoint("migration.applying")
         try:
             database.execute(sql)
         except SqlError as error:
@@ -101,6 +103,7 @@ def apply(
                 f"migration {migration.name} failed: {error.message}",
                 hint=f"Nothing of it was applied ({len(names)} before it were). Correct it and run the command again.",
             ) from error
+        failpoint("migration.applied")
         names.append(migration.name)
         on_applied(migration.name)
     return names

@@ -14,6 +14,7 @@ from typing import Final
 from coinswarm.candles import EARLIEST, Candle, gaps
 from coinswarm.clock import Clock
 from coinswarm.errors import CoinswarmError, FetchFailed, SourceError, UsageError
+from coinswarm.failpoints import failpoint
 from coinswarm.fetchers.base import Fetcher, Page, PageRequest
 from coinswarm.fetchers.enqueue import Sent, enqueue
 from coinswarm.fetchers.report import FetchReport, FetchRequest, iso
@@ -211,6 +212,7 @@ class _Run:
         queued = 0
         try:
             for sent in enqueue(self.queue, page, self.request.rows_per_message, dry_run=self.request.dry_run):
+                failpoint("producer.queued")
                 self._count(page[queued], page[queued + sent.candles - 1], sent)
                 queued += sent.candles
         except CoinswarmError as error:

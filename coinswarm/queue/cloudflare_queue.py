@@ -28,6 +28,7 @@ from coinswarm.errors import (
     QueuePaused,
     QueueStorageLimit,
 )
+from coinswarm.failpoints import failpoint
 from coinswarm.limits import QUEUES
 from coinswarm.queue import message_wire, rules
 from coinswarm.queue.polling import Polling
@@ -257,6 +258,7 @@ class CloudflareQueue:
             if self._dead_letter_queue is None:
                 self._dead_letter_queue = self._open_queue(target)
             self._dead_letter_queue.send_batch(messages)
+            failpoint("queue.dead_letters_sent")
         except CloudflareError as error:
             _log.warning("the dead-letter queue %s takes nothing now: %s", target, error.message)
             return False

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from coinswarm.clock import Clock
 from coinswarm.errors import DeadLetterNotFound
+from coinswarm.failpoints import failpoint
 from coinswarm.queue import registry, usage
 from coinswarm.queue.failures import SQL
 from coinswarm.queue.file import QueueFile
@@ -210,6 +211,7 @@ class DeadLetters:
             )
             self._take_out(group, billed_reads=True)
             sent += len(group)
+        failpoint("queue.redriving")
         return sent
 
     def _take_out(self, letters: Sequence[_Idle], *, billed_reads: bool) -> None:

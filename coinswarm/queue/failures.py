@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from coinswarm.failpoints import failpoint
 from coinswarm.queue import registry, usage
 from coinswarm.queue.file import QueueFile
 from coinswarm.queue.messages import SQL as MESSAGES
@@ -67,6 +68,7 @@ def dead_letter(file: QueueFile, queue: QueueState, failed: Sequence[Failed], no
         file.execute(SQL["move"], {"queue": target, "now": now_ms, "seq": message.seq})
     for run in runs(sorted(message.seq for message in failed)):
         file.execute(MESSAGES["delete_failures"], run)
+    failpoint("queue.dead_lettering")
     registry.adjust(file, queue.number, -len(failed), -size)
     registry.adjust(file, target, len(failed), size)
     usage.record(file, queue.name, now_ms, dead_lettered=len(failed))

@@ -12,6 +12,7 @@ from typing import Final
 
 from coinswarm.clock import Clock
 from coinswarm.errors import StorageError, StorageLocked
+from coinswarm.failpoints import OPENED, failpoint
 from coinswarm.queue import schema
 from coinswarm.storage import connect, translated
 
@@ -56,7 +57,12 @@ class QueueFile:
                 self._say("SAVEPOINT part" if inner else "BEGIN IMMEDIATE")
                 begun = True
                 yield
-                self._say("RELEASE part" if inner else "COMMIT")
+                if inner:
+                    self._say("RELEASE part")
+                else:
+                    failpoint("queue.committing")
+                    self._say("COMMIT")
+                    failpoint("queue.committed")
             except BaseException:
                 if self._connection.in_transaction and (begun or not inner):
                     self._say("ROLLBACK TO part" if inner else "ROLLBACK")
@@ -87,6 +93,7 @@ class QueueFile:
         with self._lock:
             if self._open and self._pid == os.getpid():
                 self._open = False
+                failpoint("queue.closing")
                 with translated(self.path):
                     self._connection.close()
 
@@ -137,6 +144,7 @@ def _connect(path: Path, busy_timeout: float) -> sqlite3.Connection:
             connection.execute("PRAGMA secure_delete = OFF")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             schema.prepare(connection, path)
+            failpoint(OPENED, connection)
     except BaseException:
         connection.close()
         raise

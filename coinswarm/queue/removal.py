@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from coinswarm.failpoints import failpoint
 from coinswarm.queue import registry, usage
 from coinswarm.queue.file import QueueFile
 from coinswarm.queue.messages import SQL, STEP, delete_bodies, number_in, runs
@@ -31,6 +32,7 @@ def purge(file: QueueFile, number: int, name: str, now_ms: int) -> int:
     while True:
         with file.operation():
             sizes = _delete(file, "delete_idle", number, now=now_ms, last=last)
+            failpoint("queue.purging")
         deleted += len(sizes)
         if len(sizes) < STEP:
             return deleted

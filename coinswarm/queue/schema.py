@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from coinswarm.errors import StorageError, StorageTooNew
+from coinswarm.failpoints import failpoint
 from coinswarm.queue.statements import load
 from coinswarm.storage import transaction
 
@@ -48,6 +49,7 @@ def prepare(connection: sqlite3.Connection, path: Path, *, version: int = VERSIO
                 connection.execute(sql)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {version}")
+        failpoint("queue.upgrading")
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
