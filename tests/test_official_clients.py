@@ -24,6 +24,7 @@ from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.server.app import create_app
 from coinswarm.server.listening import Server
 from coinswarm.server.opening import open_account
+from tests.support.described import held_to_description
 from tests.support.served import DATABASE, DATABASE_ID, TOKEN, stack_in
 from tests.support.wrangler import wrangler
 
@@ -75,7 +76,8 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     with (
         SqliteQueueStore(folder / "queues.sqlite", clock) as queues,
         open_account(stack, queues, clock) as account,
-        Server(create_app(account, token=TOKEN)) as server,
+        held_to_description(create_app(account, token=TOKEN)) as app,
+        Server(app) as server,
     ):
         (folder / "wrangler.toml").write_text(
             'name = "w"\ncompatibility_date = "2024-09-01"\n[[d1_databases]]\nbinding = "DB"\n'

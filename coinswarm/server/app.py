@@ -15,9 +15,9 @@ from coinswarm.server import databases, files, identity, messages, protocols, qu
 from coinswarm.server.account import Account
 from coinswarm.server.calls import starlette_routes
 from coinswarm.server.gate import HostGate, SingleSlashes, TokenGate
+from coinswarm.server.openapi.document import API, PATH, document
 from coinswarm.server.rendering import HANDLERS
 
-API: Final = "/client/v4"
 ROUTES: Final = (
     *identity.ROUTES,
     *databases.ROUTES,
@@ -39,6 +39,7 @@ def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Star
             Mount(API, app=TokenGate(api, token)),
             Route("/transfers/{secret}/{filename}", files.transfer(account), methods=["GET", "PUT"]),
             Route("/health", _health, methods=["GET"]),
+            Route(PATH, _openapi, methods=["GET"]),
         ],
         redirect_slashes=False,
     )
@@ -51,3 +52,7 @@ def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Star
 
 async def _health(_request: Request) -> Response:
     return JSONResponse({"status": "ok", "version": __version__})
+
+
+async def _openapi(_request: Request) -> Response:
+    return JSONResponse(document())

@@ -21,6 +21,7 @@ from coinswarm.server.app import create_app
 from coinswarm.server.listening import Server
 from coinswarm.server.schedules import Schedules
 from tests.support.cloudflare import TOKEN
+from tests.support.described import held_to_description
 
 DATABASE = BoundDatabase("coinswarm-evolution", "ac4629b2-8240-4378-b3e3-e5262cd9b285", "DB")
 
@@ -50,7 +51,11 @@ def local_cloudflare(
     ):
         schedules = Schedules(folder / "schedules.json", {}, clock)
         account = Account(catalogue, queues, schedules, folder, clock, plain_json=plain_json)
-        with closing(account), Server(create_app(account, token=TOKEN)) as server:
+        with (
+            closing(account),
+            held_to_description(create_app(account, token=TOKEN)) as app,
+            Server(app) as server,
+        ):
             yield LocalCloudflare(account, queues, server.url + "/client/v4")
 
 

@@ -18,6 +18,7 @@ from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.server.account import Account
 from coinswarm.server.app import create_app
 from coinswarm.server.opening import open_account
+from tests.support.described import held_to_description
 
 TOKEN = "a-token-of-the-tests"
 DATABASE = "coinswarm-evolution"
@@ -127,6 +128,6 @@ def served(folder: Path, *, plain_json: bool = False, host: str = "127.0.0.1") -
     with (
         SqliteQueueStore(stack.state_dir / "v3" / "coinswarm" / "queues.sqlite", clock) as queues,
         open_account(stack, queues, clock, plain_json=plain_json) as account,
+        held_to_description(create_app(account, token=TOKEN, host=host)) as app,
     ):
-        app = create_app(account, token=TOKEN, host=host)
         yield Api(Client(app, "http://127.0.0.1:8787"), account, queues, clock)
