@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from coinswarm.d1.migrate import Migration
     from coinswarm.d1.transfer import Transfer
     from coinswarm.d1.types import Database
+    from coinswarm.d1.usage import Place
     from coinswarm.fetchers.base import Fetcher
     from coinswarm.queue.cloudflare import CloudflareQueueStore
     from coinswarm.queue.sqlite import SqliteQueueStore
@@ -102,13 +103,15 @@ def dead_letter_place(stack: Stack) -> str:
 def database(stack: Stack, key: str | None, clock: Clock, *, remote: bool = False) -> Iterator[Database]:
     """One database by name, binding or id; without a key, the one the pipeline writes to."""
     if not remote:
-        with closing(local_database(stack.database(key), stack, clock)) as local:
+        with closing(_metered(local_database(stack.database(key), stack, clock), "local", stack, clock)) as local:
             yield local
         return
     from coinswarm.d1.remote import RemoteDatabase
 
     with cloudflare(stack, clock) as api:
-        yield RemoteDatabase.open(api, _remote_name(stack, key))
+        found = RemoteDatabase.open(api, _remote_name(stack, key))
+        with closing(_metered(found, "remote", stack, clock)) as opened:
+            yield opened
 
 
 @contextmanager
@@ -118,10 +121,8 @@ def ingest_database(stack: Stack, clock: Clock, *, remote: bool = False) -> Iter
         with database(stack, None, clock) as local:
             yield local
         return
-    from coinswarm.d1.remote import RemoteDatabase
-
-    with cloudflare(stack, clock) as api:
-        yield RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
+    with cloudflare(stack, clock) as api, closing(_remote_ingest(stack, api, clock)) as opened:
+        yield opened
 
 
 @contextmanager
@@ -134,12 +135,24 @@ def pipeline(stack: Stack, clock: Clock, *, remote_queue: bool, remote: bool) ->
         ):
             yield queue, database
         return
-    from coinswarm.d1.remote import RemoteDatabase
     from coinswarm.queue.cloudflare import CloudflareQueueStore
 
-    with cloudflare(stack, clock) as api:
-        opened = RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
+    with cloudflare(stack, clock) as api, closing(_remote_ingest(stack, api, clock)) as opened:
         yield CloudflareQueueStore(api).open(stack.queue()), opened
+
+
+def _remote_ingest(stack: Stack, api: CloudflareApi, clock: Clock) -> Database:
+    from coinswarm.d1.remote import RemoteDatabase
+
+    found = RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
+    return _metered(found, "remote", stack, clock)
+
+
+def _metered(database: Database, place: Place, stack: Stack, clock: Clock) -> Database:
+    """The same database, its billed rows kept by day in the state folder: see `coinswarm cost --from-usage`."""
+    from coinswarm.d1.usage import Metered, UsageMeter, usage_file
+
+    return Metered(database, place, UsageMeter(usage_file(stack.state_dir), clock))
 
 
 @contextmanager

@@ -245,9 +245,10 @@ def test_the_database_in_use_by_another_process_is_a_passing_fault(api: Api, tmp
     (path,) = (tmp_path / "state").rglob("*DatabaseObject/*.sqlite")
     other = connect(path)
     other.execute("BEGIN IMMEDIATE")
-    with api.account.catalogue.use(DATABASE) as database:
-        database._busy_timeout = 0.01  # type: ignore[attr-defined]
-        database._drop()  # type: ignore[attr-defined]
+    with api.account.catalogue.use(DATABASE) as metered:
+        database = metered._database  # type: ignore[attr-defined]
+        database._busy_timeout = 0.01
+        database._drop()
         reply = api.send("POST", f"{BASE}/{DATABASE}/query", {"sql": "INSERT INTO t VALUES (1)"})
     other.close()
     assert (reply.status_code, reply.json()["errors"][0]["code"]) == (503, 7500)

@@ -11,6 +11,7 @@ from coinswarm.clock import Clock
 from coinswarm.config import D1Database, Stack
 from coinswarm.d1.catalogue import BoundDatabase, Catalogue, DatabaseInfo
 from coinswarm.d1.local import LocalDatabase
+from coinswarm.d1.usage import Metered, UsageMeter, usage_file
 from coinswarm.server.account import LOCAL_ACCOUNT_ID, Account, AccountQueues, state_folder
 from coinswarm.server.schedules import Schedules
 
@@ -22,8 +23,11 @@ def open_account(stack: Stack, queues: AccountQueues, clock: Clock, *, plain_jso
     Raises the `StorageError` of what cannot be opened.
     """
 
-    def opener(info: DatabaseInfo, path: Path) -> LocalDatabase:
-        return LocalDatabase(path, name=info.name, id=info.uuid, clock=clock, bind_numbers_as_double=True)
+    meter = UsageMeter(usage_file(stack.state_dir), clock)
+
+    def opener(info: DatabaseInfo, path: Path) -> Metered:
+        opened = LocalDatabase(path, name=info.name, id=info.uuid, clock=clock, bind_numbers_as_double=True)
+        return Metered(opened, "local", meter)
 
     crons: dict[str, list[str]] = {}
     for cron in stack.crons:
