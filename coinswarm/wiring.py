@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from coinswarm.clock import Clock
 from coinswarm.config import Stack
 from coinswarm.errors import ConfigError, QueueNotFound
+from coinswarm.log import NO_LOG, Log
 
 if TYPE_CHECKING:
     from coinswarm.cloudflare import CloudflareApi
@@ -32,7 +33,7 @@ def queue_file(stack: Stack) -> Path:
 
 
 @contextmanager
-def fetcher(stack: Stack, source: str, clock: Clock) -> Iterator[Fetcher]:
+def fetcher(stack: Stack, source: str, clock: Clock, log: Log = NO_LOG) -> Iterator[Fetcher]:
     """The exchange, at its own address or the one configured. Raises `UsageError` for an unknown source."""
     from coinswarm import fetchers
     from coinswarm.transport import http_client
@@ -45,6 +46,7 @@ def fetcher(stack: Stack, source: str, clock: Clock) -> Iterator[Fetcher]:
             clock=clock,
             base_url=stack.source_urls.get(source),
             api_key=key.reveal() if key else None,
+            log=log,
         )
 
 
@@ -58,6 +60,19 @@ def local_queues(stack: Stack, clock: Clock) -> Iterator[SqliteQueueStore]:
             consumer = stack.consumer(name)
             workers = [producer.worker for producer in stack.producers if producer.queue == name]
             store.ensure(name, consumer=consumer.settings if consumer else None, producers=workers)
+        yield store
+
+
+@contextmanager
+def recorded_queues(stack: Stack, clock: Clock, *, remote: bool = False) -> Iterator[QueueStore]:
+    """All queues as they are: none is created because the configuration declares it, unless no command has run yet."""
+    if remote or not queue_file(stack).exists():
+        with queues(stack, clock, remote=remote) as account:
+            yield account
+        return
+    from coinswarm.queue.sqlite import SqliteQueueStore
+
+    with closing(SqliteQueueStore(queue_file(stack), clock)) as store:
         yield store
 
 
@@ -126,7 +141,9 @@ def ingest_database(stack: Stack, clock: Clock, *, remote: bool = False) -> Iter
 
 
 @contextmanager
-def pipeline(stack: Stack, clock: Clock, *, remote_queue: bool, remote: bool) -> Iterator[tuple[Queue, Database]]:
+def pipeline(
+    stack: Stack, clock: Clock, *, remote_queue: bool, remote: bool, log: Log = NO_LOG
+) -> Iterator[tuple[Queue, Database]]:
     """Both ends of `consume`. Where both are remote they share one client, and with it the account's rate."""
     if not (remote_queue and remote):
         with (
@@ -137,7 +154,7 @@ def pipeline(stack: Stack, clock: Clock, *, remote_queue: bool, remote: bool) ->
         return
     from coinswarm.queue.cloudflare import CloudflareQueueStore
 
-    with cloudflare(stack, clock) as api, closing(_remote_ingest(stack, api, clock)) as opened:
+    with cloudflare(stack, clock, log) as api, closing(_remote_ingest(stack, api, clock)) as opened:
         yield CloudflareQueueStore(api).open(stack.queue()), opened
 
 
@@ -251,7 +268,7 @@ def _remote_name(stack: Stack, key: str | None) -> str:
 
 
 @contextmanager
-def cloudflare(stack: Stack, clock: Clock) -> Iterator[CloudflareApi]:
+def cloudflare(stack: Stack, clock: Clock, log: Log = NO_LOG) -> Iterator[CloudflareApi]:
     """Cloudflare's REST API with the account and token of the environment. Raises `ConfigError` without them."""
     from coinswarm.cloudflare import CloudflareApi
     from coinswarm.transport import http_client
@@ -267,4 +284,6 @@ def cloudflare(stack: Stack, clock: Clock) -> Iterator[CloudflareApi]:
             hint="Set them in the environment or in .dev.vars; the token needs D1 Edit and Queues Edit.",
         )
     with http_client() as client:
-        yield CloudflareApi(stack.account_id, stack.api_token, client=client, clock=clock, base_url=stack.api_base_url)
+        yield CloudflareApi(
+            stack.account_id, stack.api_token, client=client, clock=clock, base_url=stack.api_base_url, log=log
+        )

@@ -10,7 +10,6 @@ import typer
 from coinswarm.candles import EARLIEST, LATEST, Pair, Timeframe
 from coinswarm.commands.run import Remote, Run, Yes, command
 from coinswarm.errors import CoinswarmError, UsageError
-from coinswarm.limits import QUEUE_DEFAULTS
 
 if TYPE_CHECKING:
     from coinswarm.consumer.report import ConsumeReport
@@ -185,21 +184,15 @@ def consume(
 ) -> None:
     """Drain the queue into price_data: write, then acknowledge. Existing rows are never modified."""
     from coinswarm import render, wiring
-    from coinswarm.consumer.worker import CONCURRENCY, Worker
+    from coinswarm.consumer.worker import worker_for
     from coinswarm.interrupt import graceful
 
     if remote:
         run.confirm_remote(f"write to price_data of the D1 database {run.stack.database().name}", yes=yes)
-    declared = run.stack.consumer()
     ends = wiring.pipeline(run.stack, run.clock, remote_queue=remote_queue, remote=remote)
     with ends as (queue, database):
-        worker = Worker(
-            queue,
-            database,
-            run.clock,
-            concurrency=concurrency or (declared.max_concurrency if declared else None) or CONCURRENCY,
-            batch_size=batch_size or (declared.max_batch_size if declared else QUEUE_DEFAULTS.batch_size),
-            retry_delay_seconds=declared.retry_delay if declared else 0,
+        worker = worker_for(
+            run.stack.consumer(), queue, database, run.clock, concurrency=concurrency, batch_size=batch_size
         )
         with graceful() as interrupt, render.progress("consume", quiet=run.json) as bar:
             try:

@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from typing import Any, Final
 
 from coinswarm.clock import Clock
+from coinswarm.config import Consumer
 from coinswarm.consumer import verdict
 from coinswarm.consumer.report import ConsumeReport
 from coinswarm.consumer.rows import Contents, read
@@ -23,7 +24,7 @@ from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import CoinswarmError, QueuePaused
 from coinswarm.failpoints import failpoint
-from coinswarm.limits import QUEUES
+from coinswarm.limits import QUEUE_DEFAULTS, QUEUES
 from coinswarm.queue.types import Departures, Message, Queue
 
 CONCURRENCY: Final = 5
@@ -99,6 +100,26 @@ class Worker:
         report.dead_lettered += max(0, unseen_letters)
         if (unseen := max(0, unseen_dropped) + max(0, unseen_letters)) > 0:
             report.add_reason(UNSETTLED, unseen)
+
+
+def worker_for(
+    declared: Consumer | None,
+    queue: Queue,
+    database: Database,
+    clock: Clock,
+    *,
+    concurrency: int | None = None,
+    batch_size: int | None = None,
+) -> Worker:
+    """The consumer as the configuration declares it, but for what is given here."""
+    return Worker(
+        queue,
+        database,
+        clock,
+        concurrency=concurrency or (declared.max_concurrency if declared else None) or CONCURRENCY,
+        batch_size=batch_size or (declared.max_batch_size if declared else QUEUE_DEFAULTS.batch_size),
+        retry_delay_seconds=declared.retry_delay if declared else 0,
+    )
 
 
 class _Drain:
