@@ -150,7 +150,7 @@ def decode_consumer(body: bytes) -> ConsumerSettings:
         raise InvalidQueueRequest("invalid request body: type has to be worker or http_pull")
     if kind == "worker" and not (isinstance(script, str) and script):
         raise InvalidQueueRequest("invalid request body: a worker consumer needs a script_name")
-    dead_letter_queue = document.get("dead_letter_queue") or None
+    dead_letter_queue = document.get("dead_letter_queue")
     if not isinstance(dead_letter_queue, str | None):
         raise InvalidQueueRequest("invalid request body: dead_letter_queue has to be a queue's name")
     found = document.get("settings")
@@ -165,6 +165,6 @@ def decode_consumer(body: bytes) -> ConsumerSettings:
     return ConsumerSettings(
         type=cast('Literal["worker", "http_pull"]', kind),
         script_name=script if kind == "worker" else None,
-        dead_letter_queue=dead_letter_queue,
+        dead_letter_queue=dead_letter_queue or None,
         **known,
     )

@@ -54,7 +54,7 @@ class Call:
 
     def _number(self, name: str, default: int, most: int) -> int:
         text = self.query.get(name)
-        if not text:
+        if text is None:
             return default
         if not (text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most):
             raise InvalidRequest(f"Invalid query parameter: {name} => Expected a whole number from 1 to {most}")

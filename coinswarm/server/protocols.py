@@ -37,6 +37,9 @@ def export(account: Account, call: Call) -> Answer:
     tables = options.get("tables", [])
     if not isinstance(tables, list) or not all(isinstance(table, str) for table in tables):
         raise InvalidRequest("Invalid property: dump_options.tables => Expected a list of names")
+    for flag in ("no_schema", "no_data"):
+        if not isinstance(options.get(flag), bool | None):
+            raise InvalidRequest(f"Invalid property: dump_options.{flag} => Expected boolean")
     if options.get("no_schema") and options.get("no_data"):
         raise InvalidRequest("Invalid property: dump_options => no_schema and no_data together leave nothing")
     job = account.transfers.export(

@@ -20,8 +20,13 @@ def queues(account: Account, call: Call) -> Answer:
 
 def create(account: Account, call: Call) -> Answer:
     body = decode_object(call.body)
-    settings = merged_settings(QueueSettings(), body.get("settings") or {})
+    settings = _settings(QueueSettings(), body)
     return Answer(queue_json(account.queues.create(_name(body), settings)))
+
+
+def _settings(base: QueueSettings, body: dict[str, Any]) -> QueueSettings:
+    changes = body.get("settings")
+    return base if changes is None else merged_settings(base, changes)
 
 
 def _name(body: dict[str, Any]) -> str:
@@ -50,7 +55,7 @@ def merge(account: Account, call: Call) -> Answer:
 def _update(account: Account, call: Call, base: QueueSettings | None) -> Answer:
     info = account.queue(call.ids["queue"])
     body = decode_object(call.body)
-    settings = merged_settings(info.settings if base is None else base, body.get("settings") or {})
+    settings = _settings(info.settings if base is None else base, body)
     new_name = _name(body) if body.get("queue_name") is not None else None
     return Answer(queue_json(account.queues.update(info.name, settings, new_name=new_name)))
 

@@ -62,6 +62,8 @@ class Api:
     account: Account
     queues: SqliteQueueStore
     clock: ManualClock
+    app: ASGIApp
+    """What answers, for who wants to put it on a socket."""
 
     def send(self, method: str, path: str, body: Any = None, **how: Any) -> httpx.Response:
         """One request; `path` is below the account unless it begins with two slashes. `body` is JSON, or bytes."""
@@ -130,4 +132,4 @@ def served(folder: Path, *, plain_json: bool = False, host: str = "127.0.0.1") -
         open_account(stack, queues, clock, plain_json=plain_json) as account,
         held_to_description(create_app(account, token=TOKEN, host=host)) as app,
     ):
-        yield Api(Client(app, "http://127.0.0.1:8787"), account, queues, clock)
+        yield Api(Client(app, "http://127.0.0.1:8787"), account, queues, clock, app)
