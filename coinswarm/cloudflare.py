@@ -25,14 +25,17 @@ from coinswarm.errors import (
     ApiUnavailable,
     CloudflareError,
     CoinswarmError,
+    ConfigError,
     NotRouted,
     TooManyRequests,
     Unauthorized,
 )
 from coinswarm.limits import API
+from coinswarm.log import NO_LOG, Log
 from coinswarm.transport import RetryPolicy, checked_url
 from coinswarm.transport.reply import retry_after_seconds
 from coinswarm.transport.retrying import patiently
+from coinswarm.transport.telling import RequestLog
 from coinswarm.transport.window import WindowLimiter
 
 BASE_URL: Final = "https://api.cloudflare.com/client/v4"
@@ -44,6 +47,8 @@ _CLOCKS_DIFFER: Final = 1.0
 """Seconds our window is longer than Cloudflare's."""
 _SILENT_429: Final = 5.0
 """Seconds everybody waits after a 429 that does not say how long."""
+
+_ACCOUNTS: Final = "/accounts"
 
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -67,6 +72,7 @@ class CloudflareApi:
         window_seconds: float = API.window_seconds + _CLOCKS_DIFFER,
         policy: RetryPolicy = POLICY,
         jitter: Callable[[], float] = random.random,
+        log: Log = NO_LOG,
     ) -> None:
         _check(token)
         self.account_id = account_id
@@ -74,6 +80,7 @@ class CloudflareApi:
         self.clock = clock
         self.limiter = WindowLimiter(requests, window_seconds, clock)
         self._token, self._client, self._policy, self._jitter = token, client, policy, jitter
+        self._log = log
 
     def __repr__(self) -> str:
         return f"CloudflareApi({self.account_id!r}, {self.base_url!r})"
@@ -119,19 +126,25 @@ class CloudflareApi:
 
         pace = self.limiter if limiter is None else limiter
 
+        told = RequestLog(self._log, self.clock, method, self.base_url + path, source="cloudflare")
+
         def attempt() -> Reply:
-            try:
-                with pace.slot(cost):
-                    status, reply = self._send(request, pace)
-                return decode(reply, status)
-            except CloudflareError as error:
-                self._explain(error, path, open_outcome=error.retryable and not (repeatable or _not_carried_out(error)))
-                raise
+            with told.attempt():
+                try:
+                    with pace.slot(cost):
+                        told.sent()
+                        status, reply = self._send(request, pace)
+                    told.answered(status)
+                    return decode(reply, status)
+                except CloudflareError as error:
+                    open_outcome = error.retryable and not (repeatable or _not_carried_out(error))
+                    self._explain(error, path, open_outcome=open_outcome)
+                    raise
 
         def again(error: CoinswarmError) -> bool:
             return error.retryable and (repeatable or _not_carried_out(error))
 
-        return patiently(attempt, policy=self._policy, clock=self.clock, again=again, jitter=self._jitter)
+        return patiently(attempt, policy=self._policy, clock=self.clock, again=again, jitter=self._jitter, request=told)
 
     def pages(self, path: str, **params: str | int) -> Iterator[Any]:
         """The items of a paged list, until the total the replies name, else until a page is empty or comes again."""
@@ -198,7 +211,12 @@ class CloudflareApi:
     def _explain(self, error: CloudflareError, path: str, *, open_outcome: bool) -> None:
         error.message = error.message.replace(self._token.reveal(), "***")
         service = "D1" if "/d1/" in path else "Queues" if "/queues" in path else None
-        if isinstance(error, Unauthorized | AccountForbidden):
+        if isinstance(error, Unauthorized | AccountForbidden) and path == _ACCOUNTS:
+            error.hint = (
+                "Set CLOUDFLARE_ACCOUNT_ID: this token may not list accounts (permission Account Settings: Read), "
+                "or it is not valid."
+            )
+        elif isinstance(error, Unauthorized | AccountForbidden):
             needs = f" with the permission {service}: Edit" if service else ""
             error.hint = f"CLOUDFLARE_API_TOKEN has to be a valid token{needs} for account {self.account_id}."
         elif isinstance(error, NotRouted):
@@ -208,6 +226,27 @@ class CloudflareApi:
         elif open_outcome:
             error.message += "; whether the request was carried out is not known, so it was not sent again"
         error.args = (error.message,)
+
+
+def discover_account(token: Secret, *, client: httpx.Client, clock: Clock, base_url: str = BASE_URL) -> str:
+    """The id of the account that the token is for, as wrangler finds it where none is configured.
+
+    Raises `ConfigError` when there are several to choose from, `AccountForbidden` when there is none, and what the
+    API says.
+    """
+    found = CloudflareApi("", token, client=client, clock=clock, base_url=base_url).pages(_ACCOUNTS)
+    accounts = {str(each["id"]): str(each.get("name", "")) for each in found if isinstance(each, dict) and "id" in each}
+    if len(accounts) == 1:
+        return next(iter(accounts))
+    if not accounts:
+        raise AccountForbidden(
+            "the API token is for no account",
+            hint="Give it one (Account Resources on the token's page), or set CLOUDFLARE_ACCOUNT_ID.",
+        )
+    listed = "".join(f"\n  {account_id}  {name}" for account_id, name in accounts.items())
+    raise ConfigError(
+        f"the API token is for {len(accounts)} accounts:{listed}", hint="Set CLOUDFLARE_ACCOUNT_ID to one of them."
+    )
 
 
 def _not_carried_out(error: CoinswarmError) -> bool:

@@ -52,6 +52,7 @@ def fetch(
     """Queue closed candles of PAIR, newest first. Never writes to D1 itself."""
     from coinswarm import render, wiring
     from coinswarm.fetchers.producer import collect
+    from coinswarm.log.opening import open_log
     from coinswarm.fetchers.report import FetchRequest
     from coinswarm.interrupt import graceful
 
@@ -75,7 +76,8 @@ def fetch(
     if remote and not dry_run:
         run.confirm_remote(f"send candles to the queue {run.stack.queue()}", yes=yes)
     with (
-        wiring.fetcher(run.stack, source, run.clock) as fetcher,
+        open_log(run.stack, run.clock) as log,
+        wiring.fetcher(run.stack, source, run.clock, log) as fetcher,
         wiring.ingest_queue(run.stack, run.clock, remote=remote) as queue,
         graceful() as interrupt,
         render.progress(f"{source} {request.pair.symbol} {request.timeframe.value}", quiet=run.json) as bar,
@@ -87,6 +89,7 @@ def fetch(
                 request,
                 clock=run.clock,
                 on_page=lambda r: bar(r.queued, None, f"candles queued, back to {render.moment(r.oldest)}"),
+                log=log,
                 stop=interrupt,
                 waiting=interrupt.waiting,
             )
@@ -151,6 +154,7 @@ def _show_fetched(report: FetchReport) -> None:
         "outside what was asked for": report.skipped.outside,
     }
     if any(skipped.values()):
+    from coinswarm.log.opening import open_log
         render.line("  not queued: " + ", ".join(f"{n:,} {why}" for why, n in skipped.items() if n))
     for example in report.skipped.examples:
         render.line(f"    {example}")
@@ -189,10 +193,12 @@ def consume(
 
     if remote:
         run.confirm_remote(f"write to price_data of the D1 database {run.stack.database().name}", yes=yes)
-    ends = wiring.pipeline(run.stack, run.clock, remote_queue=remote_queue, remote=remote)
-    with ends as (queue, database):
+    with (
+        open_log(run.stack, run.clock) as log,
+        wiring.pipeline(run.stack, run.clock, remote_queue=remote_queue, remote=remote, log=log) as (queue, database),
+    ):
         worker = worker_for(
-            run.stack.consumer(), queue, database, run.clock, concurrency=concurrency, batch_size=batch_size
+            run.stack.consumer(), queue, database, run.clock, concurrency=concurrency, batch_size=batch_size, log=log
         )
         with graceful() as interrupt, render.progress("consume", quiet=run.json) as bar:
             try:

@@ -69,6 +69,20 @@ class ConsumeReport:
         known = reason in self.reasons or len(self.reasons) < REASONS_KEPT
         self.reasons[reason if known else OTHER_REASONS] += count
 
+    def figures(self) -> dict[str, Any]:
+        """What the log keeps of a run."""
+        return {
+            "messages": self.messages,
+            "acked": self.acked,
+            "retried": self.retried,
+            "dead_lettered": self.dead_lettered,
+            "dropped": self.dropped,
+            "inserted": self.rows.inserted,
+            "duplicate": self.rows.duplicate,
+            "rejected": self.rows.rejected,
+            "interrupted": self.interrupted,
+        }
+
     def as_json(self) -> dict[str, Any]:
         """The document of `coinswarm consume --json`."""
         return {

@@ -19,12 +19,14 @@ from coinswarm.consumer import verdict
 from coinswarm.consumer.report import ConsumeReport
 from coinswarm.consumer.rows import Contents, read
 from coinswarm.consumer.store import Stored, store
+from coinswarm.consumer.telling import tell_batch
 from coinswarm.consumer.verdict import BackOff, Verdict
 from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import CoinswarmError, QueuePaused
 from coinswarm.failpoints import failpoint
 from coinswarm.limits import QUEUE_DEFAULTS, QUEUES
+from coinswarm.log import NO_LOG, Log, logged_run
 from coinswarm.queue.types import Departures, Message, Queue
 
 CONCURRENCY: Final = 5
@@ -48,6 +50,7 @@ class Worker:
         visibility_timeout_ms: int | None = None,
         retry_delay_seconds: int = 0,
         jitter: Callable[[], float] = random.random,
+        log: Log = NO_LOG,
     ) -> None:
         """`retry_delay_seconds` is the least a retry waits; `jitter` returns 0 to 1 and spreads the back-off."""
         self.queue = queue
@@ -57,6 +60,7 @@ class Worker:
         self.batch_size = batch_size
         self.visibility_timeout_ms = visibility_timeout_ms
         self.back_off = BackOff(jitter, retry_delay_seconds)
+        self.log = log
         self.report = ConsumeReport()
         """What this worker has done so far, over all its drains."""
 
@@ -74,6 +78,19 @@ class Worker:
         the failed one is given back, raises the fatal error that ended it (`SchemaMismatch`, `StorageFull`, …) with the
         report so far, or the unforeseen exception. Nothing is acknowledged that is not stored.
         """
+        with logged_run(self.log, "consume", self.clock, queue=self.queue.name) as figures:
+            try:
+                return self._drain(watch, max_batches, stop, on_batch)
+            finally:
+                figures |= self.report.figures()
+
+    def _drain(
+        self,
+        watch: bool,
+        max_batches: int | None,
+        stop: Callable[[], bool],
+        on_batch: Callable[[ConsumeReport], None],
+    ) -> ConsumeReport:
         started = self.clock.monotonic()
         self.report.interrupted = False
         pool: Executor = _Threads(self.concurrency, "consumer") if self.database.parallel else _SameThread()
@@ -110,6 +127,7 @@ def worker_for(
     *,
     concurrency: int | None = None,
     batch_size: int | None = None,
+    log: Log = NO_LOG,
 ) -> Worker:
     """The consumer as the configuration declares it, but for what is given here."""
     return Worker(
@@ -119,6 +137,7 @@ def worker_for(
         concurrency=concurrency or (declared.max_concurrency if declared else None) or CONCURRENCY,
         batch_size=batch_size or (declared.max_batch_size if declared else QUEUE_DEFAULTS.batch_size),
         retry_delay_seconds=declared.retry_delay if declared else 0,
+        log=log,
     )
 
 
@@ -143,6 +162,8 @@ class _Drain:
         self.stop = stop
         self.on_batch = on_batch
         self.in_flight: dict[Future[Stored], tuple[list[Message], Contents]] = {}
+        self.begun: dict[Future[Stored], float] = {}
+        """When storing began, on the monotonic clock."""
         self.leased: list[list[Message]] = []
         """Batches that nobody has begun to store."""
         self.failure: BaseException | None = None
@@ -168,6 +189,7 @@ class _Drain:
         """Settle the batches that are stored and lease as many as may be stored at once, in one commit of the queue."""
         done = [future for future in self.in_flight if future.done()]
         verdicts = [self._verdict(future, *self.in_flight.pop(future)) for future in done]
+        begun = [self.begun.pop(future) for future in done]
         verdicts += [verdict.unread(messages) for messages in self.leased]
         room = 0 if self._ending() else self.worker.concurrency - len(self.in_flight)
         self.leased = []
@@ -182,6 +204,9 @@ class _Drain:
         for one, result in zip(verdicts, settled, strict=True):
             one.add_to(self.report, result)
             self.on_batch(self.report)
+        now = self.worker.clock.monotonic()
+        for one, result, since in zip(verdicts, settled, begun, strict=False):  # what was given back unread has no time
+            tell_batch(self.worker.log, self.queue.name, one, result, seconds=now - since)
 
     def _start(self) -> None:
         """Store what is leased. After a failure seen at once the rest stays leased, to be given back."""
@@ -194,7 +219,9 @@ class _Drain:
                 self.leased.insert(0, messages)
                 self.failure = error
                 return
+            begun = self.worker.clock.monotonic()
             future = self.pool.submit(store, self.worker.database, contents.values)
+            self.begun[future] = begun
             self.in_flight[future] = messages, contents
             if future.done() and future.exception() is not None:
                 return

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from coinswarm.errors import UsageError
+from coinswarm.log import NO_LOG, Log
 
 if TYPE_CHECKING:
     import httpx
@@ -29,6 +30,7 @@ def build(
     base_url: str | None = None,
     api_key: str | None = None,
     policy: RetryPolicy | None = None,
+    log: Log = NO_LOG,
 ) -> Fetcher:
     """A fetcher for `source`, at its documented address or at `base_url`, with its own rate limiter.
 
@@ -51,6 +53,7 @@ def build(
             cost=limit.cost,
             headers=site.key_headers(key, url) if key and site.key_headers else None,
             policy=policy,
+            log=log,
         )
     )
 

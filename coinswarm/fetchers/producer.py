@@ -20,6 +20,7 @@ from coinswarm.fetchers.enqueue import Sent, enqueue
 from coinswarm.fetchers.report import FetchReport, FetchRequest, iso
 from coinswarm.fetchers.sift import Window, count_refused, sift, spacing_fault
 from coinswarm.interrupt import Interrupted
+from coinswarm.log import NO_LOG, Log, described, logged_run
 from coinswarm.queue.types import Queue
 
 MAX_REQUESTS: Final = 100_000
@@ -36,6 +37,7 @@ def collect(
     stop: Callable[[], bool] = lambda: False,
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
     max_requests: int = MAX_REQUESTS,
+    log: Log = NO_LOG,
 ) -> FetchReport:
     """Fetch what `request` asks for and queue it; `on_page` hears of every page, `stop` is asked before every request.
 
@@ -44,7 +46,14 @@ def collect(
     Raises `UsageError` for times in the future, a `SourceError` that no repetition can cure while nothing is queued,
     and `FetchFailed` for all else that goes wrong at the source or the queue. The errors carry the report so far.
     """
-    return _Run(fetcher, queue, request, clock, waiting, max_requests).collect(on_page, stop)
+    run = _Run(fetcher, queue, request, clock, waiting, max_requests, log)
+    with logged_run(log, "fetch", clock, **run.series) as figures:
+        try:
+            return run.collect(on_page, stop)
+        finally:
+            report = run.report
+            figures |= {"candles": report.queued, "messages": report.messages, "requests": report.requests}
+            figures["interrupted"] = report.interrupted
 
 
 class _Run:
@@ -56,6 +65,7 @@ class _Run:
         clock: Clock,
         waiting: Callable[[], AbstractContextManager[None]],
         max_requests: int,
+        log: Log,
     ) -> None:
         self.fetcher = fetcher
         self.queue = queue
@@ -63,6 +73,12 @@ class _Run:
         self.clock = clock
         self.waiting = waiting
         self.max_requests = max_requests
+        self.log = log
+        self.series = {
+            "source": fetcher.source,
+            "symbol": request.pair.symbol,
+            "timeframe": request.timeframe.value,
+        }
         self.report = FetchReport(fetcher.source, request)
         self.top = self._newest_closed(request)
         self.cursor: int | None = self.top
@@ -132,6 +148,7 @@ class _Run:
                 self.report.interrupted = True
                 return None
             except SourceError as error:
+                self.log.event("source.failed", **self.series, **described(error), retryable=error.retryable)
                 return error
         return None
 
@@ -145,6 +162,7 @@ class _Run:
             self.report.requests += 1
             raise
         self.report.requests += page.requests
+        self._tell_page(page)
         closed_before = asked_at if page.as_of is None else min(asked_at, page.as_of)
         window = Window(self.request.timeframe, self.top, cursor, self.request.since, closed_before)
         self._check(page, window)
@@ -155,6 +173,17 @@ class _Run:
             if text:
                 self.report.note(text)
         self._move(page, cursor, more_below=sifted.before_since > 0)
+
+    def _tell_page(self, page: Page) -> None:
+        opens = [candle.timestamp for candle in page.candles]
+        self.log.event(
+            "page.fetched",
+            **self.series,
+            candles=len(opens),
+            oldest=min(opens, default=None),
+            newest=max(opens, default=None),
+            requests=page.requests,
+        )
 
     def _how_many(self, cursor: int) -> int:
         most = self.fetcher.page_limit(self.request.timeframe)
@@ -227,6 +256,10 @@ class _Run:
         report = self.report
         report.queued += sent.candles
         report.messages += sent.messages
+        if not self.request.dry_run:
+            self.log.event(
+                "messages.queued", **self.series, queue=self.queue.name, candles=sent.candles, messages=sent.messages
+            )
         report.oldest = first.timestamp if report.oldest is None else min(report.oldest, first.timestamp)
         report.newest = last.timestamp if report.newest is None else max(report.newest, last.timestamp)
 

@@ -14,9 +14,11 @@ import httpx
 from coinswarm import __version__
 from coinswarm.clock import Clock
 from coinswarm.errors import QuotaExhausted, RateLimited, SourceError, SourceUnavailable, UsageError
+from coinswarm.log import NO_LOG, Log
 from coinswarm.transport.pacing import RateLimiter, RetryPolicy
 from coinswarm.transport.reply import Reply
 from coinswarm.transport.retrying import patiently
+from coinswarm.transport.telling import RequestLog
 
 T = TypeVar("T")
 
@@ -57,6 +59,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         policy: RetryPolicy | None = None,
         jitter: Callable[[], float] = random.random,
+        log: Log = NO_LOG,
     ) -> None:
         self.source = source
         self.base_url = checked_url(source, base_url)
@@ -65,6 +68,7 @@ class Transport:
         self._headers = {"User-Agent": f"coinswarm/{__version__}", "Accept": "application/json"} | dict(headers or {})
         self._policy = policy or RetryPolicy()
         self._jitter = jitter
+        self._log = log
 
     def __repr__(self) -> str:
         return f"Transport({self.source!r}, {self.base_url!r})"
@@ -75,14 +79,22 @@ class Transport:
 
         Raises `SourceError`; `QuotaExhausted` in place of a wait beyond the policy's patience.
         """
-        return patiently(
-            lambda: self._attempt(path, params, read), policy=self._policy, clock=self._clock, jitter=self._jitter
-        )
+        request = RequestLog(self._log, self._clock, "GET", self.base_url + path, source=self.source)
 
-    def _attempt(self, path: str, params: Mapping[str, str | int], read: Callable[[Reply], T]) -> T:
+        def attempt() -> T:
+            with request.attempt():
+                return self._attempt(request, path, params, read)
+
+        return patiently(attempt, policy=self._policy, clock=self._clock, jitter=self._jitter, request=request)
+
+    def _attempt(
+        self, request: RequestLog, path: str, params: Mapping[str, str | int], read: Callable[[Reply], T]
+    ) -> T:
         self._limiter.acquire(self._cost)
+        request.sent()
         try:
             reply = self._send(path, params)
+            request.answered(reply.status)
             try:
                 return read(reply)
             except RateLimited as error:

@@ -12,6 +12,7 @@ import tenacity
 from coinswarm.clock import Clock
 from coinswarm.errors import CoinswarmError
 from coinswarm.transport.pacing import RetryPolicy
+from coinswarm.transport.telling import RequestLog
 
 T = TypeVar("T")
 
@@ -29,10 +30,11 @@ def patiently(
     clock: Clock,
     again: Callable[[CoinswarmError], bool] = retryable,
     jitter: Callable[[], float] = random.random,
+    request: RequestLog | None = None,
 ) -> T:
     """What `attempt` returns, tried once more after each error that `again` accepts, until the policy's end.
 
-    Raises the last error, which then says how often it was tried.
+    `request` hears of each wait. Raises the last error, which then says how often it was tried.
     """
     begun = clock.monotonic()
     retrying = tenacity.Retrying(
@@ -43,17 +45,18 @@ def patiently(
             state.attempt_number >= policy.attempts
             or clock.monotonic() - begun + state.upcoming_sleep > policy.deadline
         ),
-        before_sleep=lambda state: _log.warning(
-            "%s; trying again in %.1f s (%d of %d)",
-            _error(state).message,
-            state.upcoming_sleep,
-            state.attempt_number,
-            policy.attempts,
-        ),
+        before_sleep=lambda state: _tell(state, policy, request),
         retry_error_callback=_give_up,
     )
     result: T = retrying(attempt)
     return result
+
+
+def _tell(state: tenacity.RetryCallState, policy: RetryPolicy, request: RequestLog | None) -> None:
+    error, wait, attempt = _error(state), state.upcoming_sleep, state.attempt_number
+    _log.warning("%s; trying again in %.1f s (%d of %d)", error.message, wait, attempt, policy.attempts)
+    if request is not None:
+        request.retry(error, wait, policy.attempts)
 
 
 def _error(state: tenacity.RetryCallState) -> CoinswarmError:
