@@ -19,6 +19,7 @@ from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, UsageError
 
 CONTENTS: Final = {
     "demo": ("stack", "The whole pipeline against six simulated exchanges, offline; takes some seconds."),
+    "chaos": ("chaos", "Kill and starve the pipeline by a plan, and account for every candle."),
     "init": ("stack", "Write wrangler.toml, coinswarm.toml and migrations/ to start from."),
     "fetch": ("pipeline", "Queue closed candles of PAIR, newest first."),
     "consume": ("pipeline", "Drain the queue into price_data: write, then acknowledge."),

@@ -45,6 +45,7 @@ FLOORS = {
     "coinswarm.alerts": 4,
     "coinswarm.fsck": 4,
     "coinswarm.demo": 5,
+    "coinswarm.chaos": 5,
     "coinswarm.commands": 6,
     "coinswarm.cli": 6,
     "coinswarm.__main__": 6,

@@ -1,0 +1,217 @@
+"""One episode: start the servers, carry out the steps, kill what is to be killed, and settle the accounts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Final
+
+from coinswarm.chaos import jobs, servers
+from coinswarm.chaos.account import Account, Expected, settle_accounts
+from coinswarm.chaos.evidence import gather
+from coinswarm.chaos.plan import POISON, WALL, EpisodePlan, Step
+from coinswarm.chaos.process import Child, ChildEnded, Trigger, listen
+from coinswarm.chaos.report import EpisodeReport
+from coinswarm.chaos.world import NOTES, World, mixed_row
+
+TRIES: Final = 8
+"""A fetch without a fault of ours may still give up on exchanges that answer wrongly too often."""
+_EXPECTED_MIGRATIONS: Final = ("0001_price_data.sql", "0002_notes.sql")
+
+
+def run_episode(plan: EpisodePlan, directory: Path) -> EpisodeReport:
+    """Carry out `plan` with its files in `directory`. Call it from a process without threads."""
+    return _Episode(plan, directory).run()
+
+
+class _Episode:
+    def __init__(self, plan: EpisodePlan, directory: Path) -> None:
+        self.plan = plan
+        self.world = World(plan, directory)
+        self.report = EpisodeReport(plan.number, plan.mode)
+        self.children: list[Child] = []
+        self.server: Child | None = None
+        self.armed = False
+        """The server is to be killed in this step, and is not yet."""
+        self.poison: Counter[bytes] = Counter()
+        self.purged: int | None = 0
+        self.problems: list[str] = []
+
+    def run(self) -> EpisodeReport:
+        began = time.monotonic()
+        try:
+            exchanges = self._start("exchanges", servers.exchanges(self.world))
+            self.world.environment = exchanges.wait_for("environment")
+            for number, step in enumerate(self.plan.steps):
+                self._step(number, step)
+            self._end(exchanges)
+            if self.server is not None:
+                self._end(self.server)
+            self._settle()
+        finally:
+            for child in self.children:
+                child.end()
+        self.report.seconds = time.monotonic() - began
+        return self.report
+
+    def _start(self, name: str, work: Callable[[Trigger], dict[str, Any]], step: Step | None = None) -> Child:
+        child = Child(name, work, step.kill if step is not None else None)
+        self.children = [*(each for each in self.children if each.running), child]
+        return child
+
+    def _step(self, number: int, step: Step) -> None:
+        where = f"step {number} ({step.job})"
+        if step.jump:
+            self.world.clock.jump(step.jump)
+            self.report.faults["clock set " + ("forward" if step.jump > 0 else "back")] += 1
+        if self.plan.mode != "local" and step.job != "migrate" and self._is_migrated():
+            self._serve(step)
+        for _ in range(TRIES):
+            lock = self._lock(step)
+            mine = replace(step, kill=None) if step.kill is not None and step.kill.server else step
+            running = [self._start(where, jobs.work(self.world, mine), mine)]
+            if step.beside in ("consume", "purge"):
+                other = Step(step.beside, batch=step.batch)
+                running.append(self._start(f"{where}, beside it {step.beside}", jobs.work(self.world, other)))
+                self.report.faults["another consumer" if step.beside == "consume" else "purge meanwhile"] += 1
+            self._wait(running)
+            if lock is not None:
+                self._wait([lock])
+            if self.armed:
+                self._kill_server()
+            if not self._again(step, running[0]):
+                break
+        for child in running:
+            self._judge(step, child, alone=len(running) == 1)
+
+    def _is_migrated(self) -> bool:
+        return self.world.database_file.exists()
+
+    def _serve(self, step: Step) -> None:
+        """A server runs, armed if it is the one to be killed in this step."""
+        kill = step.kill if step.kill is not None and step.kill.server else None
+        if self.server is not None and self.server.running:
+            if kill is None:
+                return
+            self.server.end()
+        self.armed = kill is not None
+        self.server = Child("serve", servers.cloudflare(self.world), replace(kill, server=False) if kill else None)
+        self.children.append(self.server)
+        try:
+            self.world.api_url = self.server.wait_for("url")
+        except ChildEnded:
+            if self.server.killed_at is None:
+                raise
+            self._count_server()
+            self._serve(Step("consume"))
+            return
+        self.world.account = self.server.said("account")
+
+    def _kill_server(self) -> None:
+        """Its kill is in this step: if it did not come to its point, it is killed where it waits."""
+        if self.server is not None:
+            self.server.end()
+            self._count_server()
+
+    def _count_server(self) -> None:
+        place = self.server.killed_at if self.server is not None else None
+        self.report.kills[f"serve: {'idle' if place in (None, WALL) else place}"] += 1
+        self.server, self.armed = None, False
+
+    def _lock(self, step: Step) -> Child | None:
+        if not step.beside.startswith("lock"):
+            return None
+        path = self.world.queue_file if step.beside == "lock queue" else self.world.database_file
+        child = self._start(step.beside, jobs.hold_lock(path))
+        child.wait_for("ready")
+        self.report.faults["database is locked"] += 1
+        return child
+
+    def _wait(self, running: list[Child]) -> None:
+        """Until all have ended; a server that was killed under them is started again at once."""
+        while any(child.running for child in running):
+            served = [self.server] if self.server is not None and self.server.running else []
+            listen([*running, *served])
+            if self.armed and self.server is not None and not self.server.running:
+                self._count_server()
+                self._serve(Step("consume"))
+
+    def _again(self, step: Step, child: Child) -> bool:
+        """A faultless fetch goes on until it has everything: exchanges do fail."""
+        self.report.jobs += 1
+        if step.job == "poison":
+            self.poison.update(self.world.poison(step.span, POISON))
+        unlucky = step.faultless and step.job == "fetch" and child.said("error") == "FetchFailed"
+        if unlucky:
+            self.report.errors["FetchFailed"] += 1
+        return unlucky
+
+    def _judge(self, step: Step, child: Child, *, alone: bool) -> None:
+        report = self.report
+        for said in child.heard:
+            if "fault" in said:
+                report.faults[said["fault"]] += said["count"]
+        if child.said("hangs"):
+            self.problems.append(f"{child.name} hung")
+        if child.killed_at is not None:
+            report.kills[child.killed_at] += 1
+            if step.job == "purge":
+                self.purged = None
+            return
+        if bug := child.said("bug"):
+            self.problems.append(f"{child.name} failed in an unforeseen way: {bug[-1500:]}")
+        elif error := child.said("error"):
+            report.errors[error] += 1
+            if error == "StorageFull":
+                report.faults["disk full"] += 1
+            if step.faultless and alone:
+                self.problems.append(f"{child.name} failed without a fault: {error}: {child.said('message')}")
+        elif (done := child.said("done")) and "purged" in done and self.purged is not None:
+            self.purged += done["purged"]
+
+    def _end(self, server: Child) -> None:
+        """Let a server end by itself, and take what it tells."""
+        with suppress(ProcessLookupError):
+            os.kill(server.pid, signal.SIGTERM)
+        self._wait_plainly(server)
+        done = server.said("done") or {}
+        self.report.requests += done.get("requests", 0)
+        for kind, count in done.get("faults", {}).items():
+            self.report.faults[f"exchange: {kind}"] += count
+
+    def _wait_plainly(self, child: Child) -> None:
+        child.started = time.monotonic()
+        while child.running:
+            listen([child])
+
+    def _settle(self) -> None:
+        """In a child, too: this process opens no database."""
+        child = self._start("account", self._account)
+        self._wait_plainly(child)
+        found = child.said("done")
+        if found is None:
+            self.problems.append(f"the accounts could not be settled: {child.said('bug') or child.heard}")
+        self.report.account = Account(**(found or {}))
+        self.report.account.violations += self.problems
+
+    def _account(self, _trigger: Trigger) -> dict[str, Any]:
+        world = self.world
+        numbers = sorted({step.span for step in self.plan.steps if step.job == "poison"})
+        expected = Expected(
+            market=[row for span in self.plan.spans for row in world.truth(span)],
+            existing=world.existing,
+            poison=dict(self.poison),
+            sound=[mixed_row(n) for first in numbers for n in range(first, first + POISON)],
+            purged=self.purged,
+            copies=self.plan.mode == "rest",
+            notes=NOTES,
+            migrations=_EXPECTED_MIGRATIONS,
+        )
+        evidence = gather(world.database_file, world.queue_file, world.stack.queue(), world.letters)
+        return asdict(settle_accounts(expected, evidence))
