@@ -25,7 +25,6 @@ from coinswarm.errors import (
     ApiUnavailable,
     CloudflareError,
     CoinswarmError,
-    ConfigError,
     NotRouted,
     TooManyRequests,
     Unauthorized,
@@ -47,8 +46,6 @@ _CLOCKS_DIFFER: Final = 1.0
 """Seconds our window is longer than Cloudflare's."""
 _SILENT_429: Final = 5.0
 """Seconds everybody waits after a 429 that does not say how long."""
-
-_ACCOUNTS: Final = "/accounts"
 
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -211,12 +208,7 @@ class CloudflareApi:
     def _explain(self, error: CloudflareError, path: str, *, open_outcome: bool) -> None:
         error.message = error.message.replace(self._token.reveal(), "***")
         service = "D1" if "/d1/" in path else "Queues" if "/queues" in path else None
-        if isinstance(error, Unauthorized | AccountForbidden) and path == _ACCOUNTS:
-            error.hint = (
-                "Set CLOUDFLARE_ACCOUNT_ID: this token may not list accounts (permission Account Settings: Read), "
-                "or it is not valid."
-            )
-        elif isinstance(error, Unauthorized | AccountForbidden):
+        if isinstance(error, Unauthorized | AccountForbidden):
             needs = f" with the permission {service}: Edit" if service else ""
             error.hint = f"CLOUDFLARE_API_TOKEN has to be a valid token{needs} for account {self.account_id}."
         elif isinstance(error, NotRouted):
@@ -226,27 +218,6 @@ class CloudflareApi:
         elif open_outcome:
             error.message += "; whether the request was carried out is not known, so it was not sent again"
         error.args = (error.message,)
-
-
-def discover_account(token: Secret, *, client: httpx.Client, clock: Clock, base_url: str = BASE_URL) -> str:
-    """The id of the account that the token is for, as wrangler finds it where none is configured.
-
-    Raises `ConfigError` when there are several to choose from, `AccountForbidden` when there is none, and what the
-    API says.
-    """
-    found = CloudflareApi("", token, client=client, clock=clock, base_url=base_url).pages(_ACCOUNTS)
-    accounts = {str(each["id"]): str(each.get("name", "")) for each in found if isinstance(each, dict) and "id" in each}
-    if len(accounts) == 1:
-        return next(iter(accounts))
-    if not accounts:
-        raise AccountForbidden(
-            "the API token is for no account",
-            hint="Give it one (Account Resources on the token's page), or set CLOUDFLARE_ACCOUNT_ID.",
-        )
-    listed = "".join(f"\n  {account_id}  {name}" for account_id, name in accounts.items())
-    raise ConfigError(
-        f"the API token is for {len(accounts)} accounts:{listed}", hint="Set CLOUDFLARE_ACCOUNT_ID to one of them."
-    )
 
 
 def _not_carried_out(error: CoinswarmError) -> bool:

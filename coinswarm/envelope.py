@@ -96,6 +96,7 @@ _CLASSES: Final[Mapping[int, type[CloudflareError]]] = {
     10250: errors.QueueOverloaded,
     10251: errors.QueueStorageLimit,
     10252: errors.QueuePaused,
+    10253: errors.QueuePlanLimit,
     10408: errors.RequestTimeout,
     10413: errors.RequestTooLarge,
     10429: errors.TooManyRequests,
@@ -130,12 +131,19 @@ def error_of(document: Mapping[str, Any], http_status: int) -> CloudflareError:
     """The exception for a failure envelope."""
     found = list(_errors(document))
     code, message = found[0] if found else (0, f"Cloudflare answered HTTP {http_status} without saying why")
-    kind = _by_status(http_status) if http_status == 429 or code not in _CLASSES else _CLASSES[code]
-    if code == 10026 and http_status == 405:
-        kind = errors.HttpPullDisabled
-    error = kind("; ".join([message, *(text for _, text in found[1:] if text != message)]))
+    error = _kind(code, message, http_status)("; ".join([message, *(text for _, text in found[1:] if text != message)]))
     error.code, error.http_status = code or error.code, http_status
     return error
+
+
+def _kind(code: int, message: str, http_status: int) -> type[CloudflareError]:
+    """The class for a code, except where the status says more than it."""
+    known = _CLASSES.get(code, _by_status(http_status))
+    if http_status == 429 and known.http_status != 429:
+        return errors.TooManyRequests
+    if http_status == 409 and "delivery_paused" in message:  # the documented word; which code comes with it is not
+        return errors.QueuePaused
+    return errors.HttpPullDisabled if (code, http_status) == (10026, 405) else known
 
 
 def _errors(document: Mapping[str, Any]) -> Iterator[tuple[int, str]]:

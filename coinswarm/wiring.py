@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from coinswarm.clock import Clock
+from coinswarm.cloudflare_account import cloudflare
 from coinswarm.config import Stack
-from coinswarm.errors import ConfigError, QueueNotFound
+from coinswarm.errors import QueueNotFound
 from coinswarm.log import NO_LOG, Log
 
 if TYPE_CHECKING:
@@ -265,25 +266,3 @@ def _remote_name(stack: Stack, key: str | None) -> str:
         return key
     declared = stack.database(key)
     return declared.id or declared.name
-
-
-@contextmanager
-def cloudflare(stack: Stack, clock: Clock, log: Log = NO_LOG) -> Iterator[CloudflareApi]:
-    """Cloudflare's REST API with the account and token of the environment. Raises `ConfigError` without them."""
-    from coinswarm.cloudflare import CloudflareApi
-    from coinswarm.transport import http_client
-
-    missing = [
-        name
-        for name, value in (("CLOUDFLARE_API_TOKEN", stack.api_token), ("CLOUDFLARE_ACCOUNT_ID", stack.account_id))
-        if not value
-    ]
-    if missing or stack.api_token is None or stack.account_id is None:
-        raise ConfigError(
-            f"--remote needs {' and '.join(missing)}",
-            hint="Set them in the environment or in .dev.vars; the token needs D1 Edit and Queues Edit.",
-        )
-    with http_client() as client:
-        yield CloudflareApi(
-            stack.account_id, stack.api_token, client=client, clock=clock, base_url=stack.api_base_url, log=log
-        )

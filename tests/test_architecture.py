@@ -27,6 +27,7 @@ FLOORS = {
     "coinswarm.transport": 2,
     "coinswarm.envelope": 1,
     "coinswarm.cloudflare": 2,
+    "coinswarm.cloudflare_account": 3,
     "coinswarm.log": 2,
     "coinswarm.fetchers.base": 2,
     "coinswarm.fetchers": 3,

@@ -122,7 +122,7 @@ def test_a_part_can_be_exported_to_stdout(
         (["--output", "kept.sql", "--table", "nope"], 1, "no such table: nope"),
         (["--output", "kept.sql", "--persist-to", "elsewhere"], 1, "this database has no local state yet"),
         (["nope", "--output", "kept.sql"], 1, "Couldn't find a D1 DB with the name or binding 'nope'"),
-        (["--output", "kept.sql", "--remote"], 1, "--remote needs CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID"),
+        (["--output", "kept.sql", "--remote"], 1, "--remote needs CLOUDFLARE_API_TOKEN"),
     ],
 )
 def test_an_export_that_fails_says_why_and_leaves_the_file_that_was_there(

@@ -31,6 +31,7 @@ from coinswarm.errors import (
     QueueNotFound,
     QueueOverloaded,
     QueuePaused,
+    QueuePlanLimit,
     QueueStorageLimit,
 )
 from coinswarm.payload import decode, pack
@@ -246,7 +247,7 @@ def test_a_full_queue_and_a_used_up_plan_are_not_tried_again_but_an_overloaded_o
     one = [OutgoingMessage(b"1")]
     with queue(refused(10251, "QueueStorageLimitExceeded", 429)) as (q, _), pytest.raises(QueueStorageLimit):
         q.send_batch(one)
-    with queue(refused(10253, "FreeTierLimitExceeded", 429)) as (q, _), pytest.raises(QueueError, match="FreeTier"):
+    with queue(refused(10253, "FreeTierLimitExceeded", 429)) as (q, _), pytest.raises(QueuePlanLimit, match=NAME):
         q.send_batch(one)
     with queue(refused(10250, "QueueOverloaded", 429), ok()) as (q, _):
         q.send_batch(one)

@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -124,10 +124,12 @@ class Run:
     def confirm_remote(self, what: str, *, yes: bool) -> None:
         """Name the account before a remote write and, on a terminal, ask. Raises `UsageError` on a no."""
         from coinswarm import render
+        from coinswarm.cloudflare_account import account_id
 
         self.on_cloudflare = True
-
-        render.note(f"remote: account {self.stack.account_id or '(not set)'}: {what}")
+        if self.stack.account_id is None:
+            self.stack = replace(self.stack, account_id=account_id(self.stack, self.clock))
+        render.note(f"remote: account {self.stack.account_id}: {what}")
         if not yes and sys.stdin.isatty() and not self.agreed("Go on?"):
             raise UsageError("nothing was changed", hint="Answer y, or give --yes.")
 

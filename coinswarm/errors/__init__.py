@@ -30,7 +30,8 @@
         │   ├── QueueNotFound · QueueExists · InvalidQueueName · InvalidQueueSettings
         │   ├── ConsumerExists · ConsumerNotFound · InvalidConsumerSettings · InvalidQueueRequest
         │   ├── InvalidMessageBody · MalformedMessageBody · HttpPullDisabled
-        │   ├── QueuePaused · QueueOverloaded (retryable) · QueueStorageLimit · DeadLetterNotFound
+        │   ├── QueuePaused · QueueOverloaded (retryable) · QueueStorageLimit · QueuePlanLimit
+        │   ├── DeadLetterNotFound
         │   └── InvalidMessage · MessageTooLarge · BatchTooLarge · BatchCountOutOfBounds · DelayOutOfBounds
         └── DatabaseError
             ├── DatabaseNotFound · DatabaseExists
@@ -100,6 +101,7 @@ from coinswarm.errors.queues import (
     QueueNotFound,
     QueueOverloaded,
     QueuePaused,
+    QueuePlanLimit,
     QueueStorageLimit,
 )
 from coinswarm.errors.sources import (
@@ -165,6 +167,7 @@ __all__ = [
     "QueueNotFound",
     "QueueOverloaded",
     "QueuePaused",
+    "QueuePlanLimit",
     "QueueStorageLimit",
     "QuotaExhausted",
     "RateLimited",

@@ -105,6 +105,14 @@ class QueueStorageLimit(QueueError):
     http_status = 429
 
 
+class QueuePlanLimit(QueueError):
+    """The day's operations of the free plan are used up."""
+
+    code = 10253
+    http_status = 429
+    default_hint = "Go on tomorrow (UTC), or with the Workers Paid plan."
+
+
 class DeadLetterNotFound(QueueError):
     """There is no such dead letter."""
 

@@ -24,9 +24,7 @@ from coinswarm.errors import (
     InvalidMessage,
     QueueError,
     QueueNotFound,
-    QueueOverloaded,
     QueuePaused,
-    QueueStorageLimit,
 )
 from coinswarm.failpoints import failpoint
 from coinswarm.limits import QUEUES
@@ -52,8 +50,6 @@ MESSAGES_PER_SECOND: Final = 5_000
 """Pulled, and as many acked, a queue: https://developers.cloudflare.com/changelog/2025-04-17-pull-consumer-limits/."""
 PURGE_POLLS: Final = 60
 LIST_HINT: Final = "See what there is: coinswarm queues list --remote"
-_THROTTLES: Final = {10250: QueueOverloaded, 10251: QueueStorageLimit, 10253: QueueError}
-"""What the API answers with 429 although it is about one queue or the plan, not about the rate of requests."""
 
 _log = logging.getLogger(__name__)
 
@@ -191,17 +187,17 @@ class CloudflareQueue:
             raise self._meaning(error) from None
 
     def _meaning(self, error: CloudflareError) -> CloudflareError:
-        """The error for what the API says of this queue, with what to do about it."""
+        """The error for what the API says of this queue, by name and with what to do about it."""
         named = error
         if error.http_status == 405:
             named = HttpPullDisabled(f"{self.name} cannot be pulled: {error.message}", hint=self._pull_hint())
-        elif error.http_status == 409 and "paused" in error.message:
+        elif isinstance(error, QueuePaused):
             hint = f"Resume it: coinswarm queues resume-delivery {self.name} --remote"
             named = QueuePaused(f"delivery from {self.name} is paused (queue_delivery_paused)", hint=hint)
-        elif error.code in _THROTTLES:
-            named = _THROTTLES[error.code](f"{self.name}: {error.message}")
         elif isinstance(error, QueueNotFound):
             named = QueueNotFound(f"the queue {self.name} is gone: {error.message}", hint=LIST_HINT)
+        elif isinstance(error, QueueError) and error.http_status == 429:
+            named = type(error)(f"{self.name}: {error.message}")
         named.code, named.http_status = error.code, error.http_status
         return named
 
