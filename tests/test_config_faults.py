@@ -416,17 +416,23 @@ def test_a_binding_is_one_thing(tmp_path: Path, table: dict[str, Any], message: 
         ({"crons": "* * * * *"}, 'Expected "triggers.crons" to be of type array, but got {"crons": "* * * * *"}.'),
         (
             {"crons": ["0 * * *"]},
-            'triggers.crons[0] must have five fields (minute hour day month weekday), not 4, got "0 * * *"',
+            "triggers.crons[0] is wrong: the cron expression '0 * * *' must have five fields (minute hour day month "
+            'weekday), not 4 (For example "*/30 * * * *", every half hour; Cloudflare knows no seconds, years or @daily.)',
         ),
         (
             {"crons": ["* * * * *", "@daily"]},
-            'triggers.crons[1] must have five fields (minute hour day month weekday), not 1, got "@daily"',
+            "triggers.crons[1] is wrong: the cron expression '@daily' must have five fields (minute hour day month "
+            'weekday), not 1 (For example "*/30 * * * *", every half hour; Cloudflare knows no seconds, years or @daily.)',
         ),
         (
             {"crons": [5]},
             "triggers.crons[0] must be a string of five fields (minute hour day month weekday), got 5",
         ),
-        ({"crons": ["* * * * $"]}, 'triggers.crons[0] may only hold letters, digits and * , - / #, got "* * * * $"'),
+        (
+            {"crons": ["* * 32 * *"]},
+            "triggers.crons[0] is wrong: the day of month field of the cron expression, '32': 32 is not 1 to 31 "
+            "(Allowed there: 1-31 and * , - / or alone: L, L-3, LW, 15W.)",
+        ),
     ],
 )
 def test_triggers_are_checked(tmp_path: Path, triggers: object, message: str) -> None:

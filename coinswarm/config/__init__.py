@@ -14,6 +14,7 @@ from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.environment import read_dev_vars, read_environment
 from coinswarm.config.masking import Secret, Vars
 from coinswarm.config.merge import check_consumers, check_crons, merge_account_id, merge_databases, merge_vars
+from coinswarm.config.plan import Plan
 from coinswarm.config.read import label, present, read_table
 from coinswarm.config.stack import (
     API_BASE_URL,
@@ -35,6 +36,7 @@ __all__ = [
     "Cron",
     "D1Database",
     "FetchDefaults",
+    "Plan",
     "Producer",
     "Secret",
     "Stack",
@@ -77,7 +79,7 @@ def load(
     databases = merge_databases(workers, cwd, diagnostics)
     consumers = check_consumers(workers, diagnostics)
     check_crons(workers, diagnostics)
-    fetch = read_coinswarm_file(folders, cwd, diagnostics)
+    own = read_coinswarm_file(folders, cwd, diagnostics)
     state_dir = _state_dir(persist_to, cwd, folders[0], diagnostics)
     diagnostics.raise_if_faulty()
     return Stack(
@@ -92,7 +94,8 @@ def load(
         api_base_url=around.api_base_url,
         api_keys=around.api_keys,
         source_urls=around.source_urls,
-        fetch=fetch,
+        fetch=own.fetch,
+        plan=own.plan,
         env_name=env_name,
         files=tuple(paths),
         warnings=tuple(diagnostics.warnings),

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.masking import shown
+from coinswarm.config.plan import Plan
+from coinswarm.config.plan_file import read_plan
 from coinswarm.config.read import label, present, read_table
 from coinswarm.config.stack import SOURCES, FetchDefaults
 from coinswarm.errors import UsageError
 
 FILE_NAME: Final = "coinswarm.toml"
+SECTIONS: Final = ("fetch", "plan")
 FETCH_KEYS: Final = ("pair", "source", "timeframe", "limit")
 
 
-def read_coinswarm_file(folders: list[Path], cwd: Path, diagnostics: Diagnostics) -> FetchDefaults:
+@dataclass(frozen=True, slots=True)
+class CoinswarmFile:
+    """What it says, section by section; what it leaves out is the default."""
+
+    fetch: FetchDefaults = field(default_factory=FetchDefaults)
+    plan: Plan = field(default_factory=Plan)
+
+
+def read_coinswarm_file(folders: list[Path], cwd: Path, diagnostics: Diagnostics) -> CoinswarmFile:
     """The first coinswarm.toml beside a wrangler file; a second one is warned about and ignored."""
     paths = [folder / FILE_NAME for folder in folders if present(folder / FILE_NAME)]
     if not paths:
-        return FetchDefaults()
+        return CoinswarmFile()
     where = label(paths[0], cwd)
     for path in paths[1:]:
         diagnostics.warn(label(path, cwd), f"is ignored: {where} is read")
     table = read_table(paths[0], where, diagnostics)
     if table is None:
-        return FetchDefaults()
-    diagnostics.unexpected(where, "top-level", table, ("fetch",))
-    fetch = table.get("fetch", {})
+        return CoinswarmFile()
+    diagnostics.unexpected(where, "top-level", table, SECTIONS)
+    return CoinswarmFile(
+        fetch=_fetch(table.get("fetch", {}), where, diagnostics),
+        plan=read_plan(table.get("plan", {}), where, diagnostics),
+    )
+
+
+def _fetch(fetch: Any, where: str, diagnostics: Diagnostics) -> FetchDefaults:
     if not isinstance(fetch, dict):
         diagnostics.fault(where, f'The field "fetch" should be an object but got {shown(fetch)}.')
         return FetchDefaults()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from coinswarm.config.masking import Secret, Vars
+from coinswarm.config.plan import Plan
 from coinswarm.errors import ConfigError, DatabaseNotFound, QueueNotFound, UsageError
 from coinswarm.limits import QUEUE_DEFAULTS
 from coinswarm.queue.types import ConsumerSettings
@@ -137,6 +138,8 @@ class Stack:
     source_urls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """By source; only those that are replaced. Without a trailing slash."""
     fetch: FetchDefaults = FetchDefaults()
+    plan: Plan = field(default_factory=Plan)
+    """What the producer collects at every cron fire."""
     env_name: str | None = None
     files: tuple[Path, ...] = ()
     """The wrangler files, absolute; empty for the built-in stack."""

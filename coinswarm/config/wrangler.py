@@ -16,6 +16,8 @@ from coinswarm.config.masking import shown
 from coinswarm.config.queues import queue_bindings
 from coinswarm.config.stack import Consumer, Cron, Producer
 from coinswarm.config.variables import read_vars, warn_of_secrets
+from coinswarm.cron.schedule import Schedule
+from coinswarm.errors import ConfigError
 
 NOT_INHERITED: Final = ("vars", "d1_databases", "queues")
 OTHER_BINDINGS: Final = {
@@ -195,7 +197,7 @@ def _crons(table: dict[str, Any], prefix: str, file: WranglerFile, section: Sect
     for index, expression in enumerate(expressions):
         problem = _cron_problem(expression)
         if problem:
-            section.fault(f"{field}.crons[{index}] {problem}, got {shown(expression)}")
+            section.fault(f"{field}.crons[{index}] {problem}")
         else:
             found.append(Cron(" ".join(expression.split()), file.worker, file.where))
     return found
@@ -203,12 +205,11 @@ def _crons(table: dict[str, Any], prefix: str, file: WranglerFile, section: Sect
 
 def _cron_problem(expression: object) -> str | None:
     if not isinstance(expression, str):
-        return "must be a string of five fields (minute hour day month weekday)"
-    fields = expression.split()
-    if len(fields) != 5:
-        return f"must have five fields (minute hour day month weekday), not {len(fields)}"
-    if not all(c.isascii() and (c.isalnum() or c in "*,-/#") for c in "".join(fields)):
-        return "may only hold letters, digits and * , - / #"
+        return f"must be a string of five fields (minute hour day month weekday), got {shown(expression)}"
+    try:
+        Schedule.parse(expression)
+    except ConfigError as error:
+        return f"is wrong: {error.message} ({error.hint})"
     return None
 
 
