@@ -1,8 +1,7 @@
 """The drain loop: lease a batch, store it, settle it; never the other way round.
 
-One thread leases and settles. Up to `concurrency` batches are being stored meanwhile, by a pool of threads where the
-database gains from calls in parallel (over a network), by the same thread where it does not: a SQLite file has one
-writer, and threads that pass the interpreter's lock to and fro are slower than one.
+One thread leases and settles. Up to `concurrency` batches are being stored meanwhile where the database gains from
+calls in parallel (over a network); into a file they go one after the other.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from typing import Any, Final
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import Final
 
 from coinswarm.clock import Clock
 from coinswarm.config import Consumer
 from coinswarm.consumer import verdict
+from coinswarm.consumer.pools import pool_for
 from coinswarm.consumer.report import ConsumeReport
 from coinswarm.consumer.rows import Contents, read
 from coinswarm.consumer.store import Stored, store
@@ -93,7 +93,7 @@ class Worker:
     ) -> ConsumeReport:
         started = self.clock.monotonic()
         self.report.interrupted = False
-        pool: Executor = _Threads(self.concurrency, "consumer") if self.database.parallel else _SameThread()
+        pool = pool_for(self.database, self.concurrency)
         try:
             check_price_data(self.database)
             before, known = self.queue.departures(), (self.report.dropped, self.report.dead_lettered)
@@ -270,23 +270,3 @@ class _Drain:
         longest = LONGEST_PAUSE_SECONDS if not hint else min(LONGEST_PAUSE_SECONDS, hint / 1000)
         self.worker.clock.sleep(min(longest, SHORTEST_PAUSE_SECONDS * 2**self.idle_looks))
         self.idle_looks = min(self.idle_looks + 1, 10)
-
-
-class _Threads(ThreadPoolExecutor):
-    """Ends when its calls have ended, unless the user stops everything at once: then nobody waits for them."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        at_once = isinstance(error, KeyboardInterrupt)
-        self.shutdown(wait=not at_once, cancel_futures=at_once)
-
-
-class _SameThread(Executor):
-    """Runs each call where it is submitted."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
