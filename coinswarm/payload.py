@@ -142,13 +142,14 @@ def _fit_together(values: Values, taken: float) -> bool:
 
 
 def _decode_row_by_row(body: bytes, taken: float) -> Decoded:
-    rows = _rows(body)
+    rows = raw_rows(body)
     if not rows:
         raise InvalidPayload("the body is an empty array")
     return _sort_out(enumerate(rows), taken)
 
 
-def _rows(body: bytes) -> list[Any]:
+def raw_rows(body: bytes) -> list[Any]:
+    """What a body holds, row by row and whatever it is. Raises `InvalidPayload` for a body that holds no rows."""
     try:
         value = msgspec.json.decode(body)
         if isinstance(value, str):

@@ -48,6 +48,8 @@ REPORTS = {
     "queues dlq list": [],
     "queues dlq show": ["DEAD"],
     "queues dlq redrive": [],
+    "queues dlq resend": ["DEAD", "--body", "body.json"],
+    "queues dlq export": ["--output", "dead.jsonl"],
     "queues dlq purge": ["--force"],
     "d1 list": [],
     "d1 info": [],
@@ -225,6 +227,9 @@ def test_json_is_one_document_and_nothing_else_on_stdout(
     arguments = REPORTS[words]
     if words == "queues dlq show":
         arguments = [letter["id"] for letter in project("queues", "dlq", "list", "--json").json]
+    if words == "queues dlq resend":
+        (project.directory / "body.json").write_text(body(row()))
+        arguments = [letter["id"] for letter in project("queues", "dlq", "list", "--json").json] + arguments[1:]
     if words == "demo":
         project.environment = {}
         arguments = ["--persist-to", "demo"]

@@ -310,7 +310,7 @@ def dead_letter_queue() -> httpx.Response:
     return ok([queue_document(DEAD, DEAD_ID, consumers=[])])
 
 
-def test_a_dead_letter_is_first_sent_to_the_dead_letter_queue_unchanged_and_then_acked(
+def test_a_dead_letter_is_first_sent_to_the_dead_letter_queue_with_its_story_and_then_acked(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     body = b'[{"low": 0.0,  "x":1e-8}]'
@@ -322,8 +322,12 @@ def test_a_dead_letter_is_first_sent_to_the_dead_letter_queue_unchanged_and_then
         with caplog.at_level(logging.WARNING):
             done = q.settle(Settlement(acks=["a"], dead_letters=letters))
     assert handler.paths[2:] == [f"POST /queues/{DEAD_ID}/messages/batch", f"POST /queues/{QUEUE_ID}/messages/ack"]
-    assert body in handler.requests[2].content
-    assert handler.bodies[2]["messages"][1] == {"body": "plain", "content_type": "text"}
+    first_sent, second_sent = (message["body"] for message in handler.bodies[2]["messages"])
+    assert first_sent["body"].encode() == body
+    story = first_sent["coinswarm_dead_letter"]
+    assert (story["source"], story["reason"], story["attempts"]) == (NAME, "row 0: low is not above zero", 1)
+    assert (story["sent_ms"], story["content_type"]) == (1_700_000_000_000, "json")
+    assert (second_sent["body"], second_sent["coinswarm_dead_letter"]["content_type"]) == ("plain", "text")
     assert [a["lease_id"] for a in handler.bodies[3]["acks"]] == ["a", "lease-1", "lease-2"]
     assert (done.acked, done.dead_lettered, done.retried) == (1, 2, 0)
     assert "low is not above zero" in caplog.text
@@ -360,17 +364,33 @@ def test_a_dead_letter_whose_ack_fails_is_in_both_queues_and_never_in_none() -> 
 
 
 @pytest.mark.parametrize(
-    "document",
+    ("document", "key", "wrapped"),
     [
-        message_document(1, "AP8=", metadata={"CF-Content-Type": "bytes"}),
-        message_document(1, "not json, not base64!"),
+        (message_document(1, "AP8=", metadata={"CF-Content-Type": "bytes"}), "body_base64", "AP8="),
+        (message_document(1, "not json, not base64!"), "body", "not json, not base64!"),
     ],
 )
-def test_a_body_that_http_cannot_carry_is_left_for_cloudflare_to_move(document: dict[str, Any]) -> None:
-    with queue(pulled(document), settled(0, 1)) as (q, handler):
+def test_a_body_that_http_cannot_carry_is_dead_lettered_in_its_wrapping(
+    document: dict[str, Any], key: str, wrapped: str
+) -> None:
+    with queue(pulled(document), dead_letter_queue(), ok(), settled(1)) as (q, handler):
         q.lease(10)
-        assert q.settle(Settlement(dead_letters=[DeadLetter("lease-1", "poison")])).retried == 1
-    assert handler.bodies[-1]["retries"] == [{"lease_id": "lease-1"}]
+        assert q.settle(Settlement(dead_letters=[DeadLetter("lease-1", "poison")])).dead_lettered == 1
+    assert handler.bodies[2]["messages"][0]["body"][key] == wrapped
+
+
+def test_a_body_that_leaves_no_room_for_its_story_goes_bare_or_is_left_for_cloudflare_to_move() -> None:
+    large = b'"' + b"x" * 127_800 + b'"'
+    documents = [
+        message_document(1, base64.b64encode(large).decode()),
+        message_document(2, base64.b64encode(large).decode(), metadata={"CF-Content-Type": "bytes"}),
+    ]
+    with queue(pulled(*documents), dead_letter_queue(), ok(), settled(1, 1)) as (q, handler):
+        q.lease(10)
+        done = q.settle(Settlement(dead_letters=[DeadLetter(f"lease-{n}", "poison") for n in (1, 2)]))
+    assert (done.dead_lettered, done.retried) == (1, 1)
+    assert handler.bodies[2]["messages"][0]["body"] == "x" * 127_800
+    assert handler.bodies[-1]["retries"] == [{"lease_id": "lease-2"}]
 
 
 def test_without_a_dead_letter_queue_poison_is_retried_and_the_log_says_what_will_become_of_it(

@@ -9,7 +9,7 @@ import pytest
 
 from coinswarm.clock import ManualClock
 from coinswarm.errors import DeadLetterNotFound, QueueNotFound
-from coinswarm.queue.dead_letters import DeadLetters
+from coinswarm.queue.dead_letters import DeadLetters, Selection
 from coinswarm.queue.delivery import SqliteQueue
 from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.queue.types import ConsumerSettings, DeadLetter, QueueSettings, Settled, Settlement
@@ -155,9 +155,9 @@ class TestReading:
         bury(store.open("other"), "schema")
         dead = store.dead_letters("dlq")
         assert [r.id for r in dead.records()] == first + second
-        assert [r.id for r in dead.records(source="other")] == second
-        assert [r.id for r in dead.records(reason="json")] == first
-        assert dead.records(reason="json", source="other") == []
+        assert [r.id for r in dead.records(Selection(source="other"))] == second
+        assert [r.id for r in dead.records(Selection(reason="json"))] == first
+        assert dead.records(Selection(reason="json", source="other")) == []
         page = dead.records(limit=2)
         assert [r.id for r in page] == first[:2]
         assert [r.id for r in dead.records(limit=2, after=page[-1].id)] == [first[2], *second]

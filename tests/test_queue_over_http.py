@@ -20,6 +20,7 @@ from coinswarm.clock import ManualClock, SystemClock
 from coinswarm.cloudflare import CloudflareApi
 from coinswarm.config.masking import Secret
 from coinswarm.errors import HttpPullDisabled, QueueNotFound
+from coinswarm.queue.burial import exhumed
 from coinswarm.queue.cloudflare import CloudflareQueue, CloudflareQueueStore
 from coinswarm.queue.types import (
     ConsumerInfo,
@@ -103,6 +104,7 @@ class TestGivingUp(contract.TestGivingUp):
     test_used_up_retries_lead_to_the_dead_letter_queue = None  # compares ids
     test_a_message_that_always_kills_its_consumer_leaves_too = None  # releases count as deliveries
     test_a_batch_is_filled_behind_messages_that_leave = None  # bodies that are no JSON
+    test_a_dead_letter_goes_at_once = None  # wrapped up with its story
 
 
 class TestRetention(contract.TestRetention):
@@ -150,7 +152,10 @@ class TestOverHttp:
         settled = opened.settle(Settlement([sound.lease_id], dead_letters=[DeadLetter(poison.lease_id, "low")]))
         assert (settled.acked, settled.dead_lettered, settled.stale) == (1, 1, ())
         assert opened.metrics().backlog == 0
-        assert [m.body for m in queue_store.open("candles-dlq").lease(10)] == [b'[{"low":  0.0}]']
+        (dead,) = queue_store.open("candles-dlq").lease(10)
+        letter = exhumed(dead, None)
+        assert (letter.body, letter.reason, letter.source) == (b'[{"low":  0.0}]', "low", "candles")
+        assert letter.timestamp_ms == poison.timestamp_ms
 
     def test_two_machines_get_batches_of_their_own(self, server: LocalCloudflare, clock: ManualClock) -> None:
         server.queues.create("candles")

@@ -19,6 +19,7 @@ from coinswarm.consumer.worker import Worker
 from coinswarm.d1.remote import RemoteDatabase
 from coinswarm.errors import SchemaMismatch, Unauthorized
 from coinswarm.payload import pack
+from coinswarm.queue.burial import exhumed
 from coinswarm.queue.cloudflare import CloudflareQueueStore
 from coinswarm.queue.types import ConsumerSettings, OutgoingMessage
 from coinswarm.transport import RetryPolicy
@@ -109,7 +110,7 @@ def test_several_machines_drain_one_queue_and_no_candle_is_lost_or_stored_twice(
     assert stored(api) == rows(CANDLES)
 
 
-def test_poison_goes_to_the_dead_letter_queue_as_it_is_and_takes_no_candle_along(
+def test_poison_goes_to_the_dead_letter_queue_with_its_story_and_takes_no_candle_along(
     server: LocalCloudflare, api: CloudflareApi
 ) -> None:
     send(api, CANDLES[:100])
@@ -117,7 +118,9 @@ def test_poison_goes_to_the_dead_letter_queue_as_it_is_and_takes_no_candle_along
     CloudflareQueueStore(api).open(QUEUE).send_batch([OutgoingMessage(poison), OutgoingMessage(b"text", "text")])
     report = worker(api).drain()
     assert (report.acked, report.dead_lettered, report.rows.inserted) == (10, 2, 100)
-    assert sorted(m.body for m in server.queues.open(DEAD).peek(10)) == sorted([poison, b"text"])
+    letters = [exhumed(message, None) for message in server.queues.open(DEAD).peek(10)]
+    assert sorted(letter.body or b"" for letter in letters) == sorted([poison, b"text"])
+    assert {letter.source for letter in letters} == {QUEUE}
 
 
 class Cut(httpx.BaseTransport):

@@ -1,38 +1,35 @@
-"""`coinswarm queues dlq …`: why messages were dead-lettered, and another chance for them.
+"""`coinswarm queues dlq …`: why messages were dead-lettered, another chance for them, or an end.
 
-Local queues only: Cloudflare's dead-letter queues are ordinary queues without a reason.
+Here are the commands that look; those that move something are in `dead_letter_moves`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coinswarm.commands.run import Run, command
+from coinswarm.commands import dead_letter_moves
+from coinswarm.commands.desk import (
+    Ids,
+    MessageId,
+    Name,
+    Reason,
+    Since,
+    Source,
+    Symbol,
+    Until,
+    desk_of,
+    flags_of,
+    selection_of,
+)
+from coinswarm.commands.run import Remote, Run, command
 from coinswarm.errors import UsageError
 
 if TYPE_CHECKING:
-    from coinswarm.queue.dead_letters import DeadLetterRecord, DeadLetters
+    from coinswarm.queue.letters import DeadLetterRecord
 
-app = typer.Typer(help="Dead letters: list, show, redrive, purge.", no_args_is_help=True)
-
-Name = Annotated[
-    str | None, typer.Argument(metavar="QUEUE", help="The dead-letter queue; the pipeline's own unless said.")
-]
-MessageId = Annotated[str, typer.Argument(metavar="ID", help="The message.")]
-Ids = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="Only this message; may be repeated.")]
-
-
-@contextmanager
-def _dead_letters(run: Run, name: str | None) -> Iterator[tuple[str, DeadLetters]]:
-    from coinswarm import wiring
-
-    with wiring.local_queues(run.stack, run.clock) as store:
-        chosen = name or wiring.dead_letter_place(run.stack)
-        yield chosen, store.dead_letters(chosen)
+app = typer.Typer(help="Dead letters: list, show, redrive, resend, export, purge.", no_args_is_help=True)
 
 
 @command(app, "list")
@@ -40,104 +37,159 @@ def list_dead_letters(
     run: Run,
     name: Name = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 100,
-    source: Annotated[str | None, typer.Option("--source", metavar="QUEUE", help="Only from this queue.")] = None,
-    reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Only with this in the reason.")
-    ] = None,
+    source: Source = None,
+    reason: Reason = None,
+    symbol: Symbol = None,
+    since: Since = None,
+    until: Until = None,
     after: Annotated[str | None, typer.Option("--after", metavar="ID", help="Continue behind this message.")] = None,
+    remote: Remote = False,
 ) -> None:
-    """What was dead-lettered, from where and why."""
+    """What was dead-lettered, from where and why, and which candles it holds."""
     from coinswarm import render
+    from coinswarm.dead_letters import document, summary
 
-    with _dead_letters(run, name) as (queue, letters):
-        found = letters.records(limit=limit, after=after, source=source, reason=reason)
-        causes = letters.causes()
+    selection = selection_of(run, source, reason, symbol, since, until)
+    with desk_of(run, name, remote) as (queue, desk):
+        found = desk.records(selection, limit=limit, after=after, bodies=True)
+        causes = desk.causes() if not run.json else []
+        total = desk.count()
+    rows = [document(record) | {"candles": summary(record)} for record in found]
 
     def show() -> None:
         if not found:
-            render.line(f"No dead letters in {queue}.")
+            render.line(f"No dead letters{' like these' if total else ''} in {queue}.")
             return
         render.table(("messages", "from", "reason"), [(c.count, c.source, c.reason) for c in causes], title="Causes")
-        render.table(
-            ("id", "from", "attempts", "dead-lettered", "size", "reason"),
-            [
-                (r.id, r.source, r.attempts, render.moment(r.dead_lettered_ms / 1000), r.size_bytes, r.reason)
-                for r in found
-            ],
-        )
+        for row in rows:
+            _show_in_list(row)
+        if total > len(found):
+            shown = "Cloudflare shows the first 100" if remote else f"--limit {limit}"
+            render.line(f"{len(found):,} of {total:,} dead letters ({shown}, and those selected).")
 
-    steps = (
-        [f"coinswarm queues dlq show {found[0].id} {queue}", f"coinswarm queues dlq redrive {queue}"] if found else []
-    )
-    run.report([_document(record) for record in found], show, *steps)
+    chosen = flags_of(source=source, reason=reason, symbol=symbol, since=since, until=until)
+    steps = [f"coinswarm queues dlq show {record.id} {queue}" for record in found[:1]]
+    steps += [f"coinswarm queues dlq redrive {queue}{chosen}"] if found else []
+    run.report(rows, show, *steps)
+
+
+def _show_in_list(row: dict[str, Any]) -> None:
+    from coinswarm import render
+
+    when = render.moment(row["dead_lettered_ms"] / 1000)
+    attempts = "" if row["attempts"] is None else f", {render.count(row['attempts'], 'attempt')}"
+    render.line(f"{row['id']}  {render.size(row['size_bytes'])}, from {row['source'] or '(not known)'}")
+    render.line(f"  {when}{attempts}: {row['reason'] or '(not known)'}")
+    render.line(f"  {_candles(row['candles'])}")
+
+
+def _candles(found: dict[str, Any] | None) -> str:
+    from coinswarm import render
+
+    if found is None:
+        return "no candles can be made out"
+    words = [render.count(found["rows"], "row"), " ".join([*found["symbols"], *found["timeframes"]])]
+    if found["first"] is not None:
+        words.append(f"{render.moment(found['first'])} to {render.moment(found['last'])}")
+    return ", ".join(filter(None, words))
 
 
 @command(app, "show")
-def show_dead_letter(run: Run, message_id: MessageId, name: Name = None) -> None:
-    """One dead letter with its story and its body."""
+def show_dead_letter(run: Run, message_id: MessageId, name: Name = None, remote: Remote = False) -> None:
+    """One dead letter with its story, its candles and what is wrong with them."""
     from coinswarm import render
+    from coinswarm.dead_letters import body_document, document, look
 
-    with _dead_letters(run, name) as (queue, letters):
-        record = letters.show(message_id)
-    document = _document(record) | {"body": (record.body or b"").decode("utf-8", "replace")}
+    with desk_of(run, name, remote) as (queue, desk):
+        record = desk.show(message_id)
+    found = look(record)
+    rows = [{"row": r.index, "fault": r.fault, "offending": r.offending, "value": r.value} for r in found.rows]
+    described = document(record) | body_document(record) | {"fault": found.fault, "rows": rows}
 
     def show() -> None:
-        render.facts(
-            [
-                ("id", record.id),
-                ("from", record.source),
-                ("reason", record.reason),
-                ("attempts", record.attempts),
-                ("sent", render.moment(record.timestamp_ms / 1000)),
-                ("first failed", render.moment(record.first_failed_ms / 1000)),
-                ("last failed", render.moment(record.last_failed_ms / 1000)),
-                ("redrives", record.redrives),
-            ]
-        )
-        render.line(document["body"])
+        render.facts(_facts(record))
+        if found.fault is not None:
+            render.line(f"\n{found.fault}")
+            render.line((record.body or b"").decode("utf-8", "replace"))
+            return
+        for row in found.rows:
+            render.line("")
+            render.line(f"row {row.index}: {row.fault or 'sound'}")
+            if not isinstance(row.value, dict):
+                render.line(f"  {row.value!r}")
+                continue
+            for field in [*row.value, *(name for name in row.offending if name not in row.value)]:
+                mark = "✘" if field in row.offending else " "
+                value = repr(row.value[field]) if field in row.value else "(missing)"
+                render.line(f"  {mark} {field} = {value}")
 
-    run.report(document, show, f"coinswarm queues dlq redrive {queue} --id {record.id}")
+    steps = [f"coinswarm queues dlq redrive {queue} --id {record.id}"]
+    if found.faults:
+        steps.append(f"coinswarm queues dlq resend {record.id} {queue} --set ROW.FIELD=VALUE")
+    run.report(described, show, *steps)
 
 
-@command(app, "redrive")
-def redrive(run: Run, name: Name = None, ids: Ids = None) -> None:
-    """Send dead letters back to the queues they came from, with fresh attempts."""
+def _facts(record: DeadLetterRecord) -> list[tuple[str, object]]:
     from coinswarm import render
 
-    with _dead_letters(run, name) as (_, letters):
-        done = letters.redrive(ids or None)
-    document = {"redriven": done.count, "orphans": done.orphans, "missing": done.missing}
+    def moment(time_ms: int | None) -> str:
+        return "(not known)" if time_ms is None else render.moment(time_ms / 1000)
 
-    def show() -> None:
-        render.line(f"Sent {render.count(done.count, 'message')} back.")
-        for queue, count in done.orphans.items():
-            render.warn(f"{count:,} stay: their queue {queue} is gone (create it again to redrive them)")
-        for missing in done.missing:
-            render.warn(f"{missing} is no dead letter here, or a consumer is reading it")
+    def known(value: object) -> object:
+        return "(not known)" if value is None else value
 
-    run.report(document, show, "coinswarm consume")
+    return [
+        ("id", record.id),
+        ("from", known(record.source)),
+        ("reason", known(record.reason)),
+        ("attempts", known(record.attempts)),
+        ("sent", moment(record.timestamp_ms)),
+        ("first failed", moment(record.first_failed_ms)),
+        ("last failed", moment(record.last_failed_ms)),
+        ("redrives", known(record.redrives)),
+        ("size", render.size(record.size_bytes)),
+    ]
 
 
-@command(app, "purge")
-def purge(
+@command(app, "export")
+def export(
     run: Run,
     name: Name = None,
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="A new file; - is stdout.")] = "-",
+    form: Annotated[
+        str, typer.Option("--format", help="jsonl: everything, byte for byte; csv: the rows that are candles.")
+    ] = "jsonl",
     ids: Ids = None,
-    force: Annotated[bool, typer.Option("--force", "--yes", "-y", help="Do not ask.")] = False,
+    source: Source = None,
+    reason: Reason = None,
+    symbol: Symbol = None,
+    since: Since = None,
+    until: Until = None,
+    remote: Remote = False,
 ) -> None:
-    """Delete dead letters for good."""
+    """Write dead letters to a file; they stay where they are."""
     from coinswarm import render
+    from coinswarm.commands.archive import archive
+    from coinswarm.dead_letters import everything
 
-    with _dead_letters(run, name) as (queue, letters):
-        count = len(ids) if ids else letters.count()
-        if not force and not run.agreed(f"Delete {count:,} dead letters of {queue} for good?"):
-            raise UsageError(
-                "no dead letter was deleted: they would be gone for good",
-                hint=f"To go on: coinswarm queues dlq purge {queue} --force",
-            )
-        purged = letters.purge(ids or None)
-    run.report({"queue_name": queue, "purged": purged}, lambda: render.line(f"Deleted {purged:,} dead letters."))
+    if form not in ("jsonl", "csv"):
+        raise UsageError(f"unknown format {form!r}", hint="Choose jsonl or csv.")
+    if output == "-" and run.json:
+        raise UsageError("--json and the export both want stdout", hint="Give --output FILE.")
+    selection = selection_of(run, source, reason, symbol, since, until)
+    with desk_of(run, name, remote) as (queue, desk), archive(output, form) as target:
+        for record in everything(desk, ids or None, selection):
+            target.add([record])
+    document = {"queue_name": queue, "exported": target.count, "rows_left_out": target.left_out, "file": output}
+
+    def show() -> None:
+        if output == "-":
+            return
+        render.line(f"Wrote {render.count(target.count, 'dead letter')} of {queue} to {output}.")
+        if target.left_out:
+            render.warn(f"{render.count(target.left_out, 'row')} not in it: no candles; --format jsonl has them")
+
+    run.report(document, show)
 
 
-def _document(record: DeadLetterRecord) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__ if name != "body"}
+app.add_typer(dead_letter_moves.app)

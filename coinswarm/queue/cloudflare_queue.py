@@ -29,6 +29,7 @@ from coinswarm.errors import (
 from coinswarm.failpoints import failpoint
 from coinswarm.limits import QUEUES
 from coinswarm.queue import message_wire, rules
+from coinswarm.queue.burial import buried
 from coinswarm.queue.polling import Polling
 from coinswarm.queue.precedence import once
 from coinswarm.queue.sendable import batches, unsendable
@@ -107,7 +108,7 @@ class CloudflareQueue:
             return []
         body = message_wire.pull_request(batch_size, visibility_timeout_ms)
         result = self._post("/messages/pull", body, limiter=self._pulls, cost=batch_size)
-        messages = _messages(result)
+        messages = message_wire.messages_of(result)
         self._polling.pulled(len(messages))
         self._remember(messages, visibility_timeout_ms)
         return messages
@@ -115,9 +116,8 @@ class CloudflareQueue:
     def settle(self, settlement: Settlement) -> Settled:
         """Ack and retry in one request. What the API has no word for is made of these:
 
-        - a dead letter is first sent to the dead-letter queue, body unchanged, and then acked: a crash in between
-          leaves it twice, never nowhere. Its reason has no place there and goes to the log. Where it cannot be sent, it
-          is retried, until Cloudflare itself moves it;
+        - a dead letter is first sent to the dead-letter queue, wrapped up with its story (`burial`), and then acked: a
+          crash in between leaves it twice. If it cannot be sent, it is retried, until Cloudflare moves it, bare;
         - a release is a retry without delay, and Cloudflare counts the delivery.
         """
         for retry in settlement.retries:
@@ -140,8 +140,7 @@ class CloudflareQueue:
         return replace(settled, stale=(*settled.stale, *again))
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Nothing: each request is durable by itself."""
-        return nullcontext()
+        return nullcontext()  # each request is durable by itself
 
     def wait_hint_ms(self) -> int | None:
         """0 until a pull comes back empty; then, while there is a backlog, one second and up to thirty.
@@ -159,9 +158,19 @@ class CloudflareQueue:
         return Departures()
 
     def peek(self, limit: int = 10) -> list[Message]:
+        return [message for message, _ in self.peek_with_refs(limit)]
+
+    def peek_with_refs(self, limit: int = 10) -> list[tuple[Message, str]]:
+        """As `peek`, each with what `delete` takes. No delivery is counted, and no consumer is needed."""
         rules.check_batch_size(limit)
-        result = self._post("/messages/peek", msgspec.json.encode({"batch_size": limit}))
-        return _messages(result)
+        result = self._post("/messages/peek", message_wire.pull_request(limit))
+        messages = message_wire.messages_of(result)
+        return [(m, str(d.get("ref") or "")) for m, d in zip(messages, result["messages"], strict=True)]
+
+    def delete(self, refs: Sequence[str]) -> set[str]:
+        """Delete what a peek referred to; the refs of those that are still there, because they are in flight."""
+        result = self._post("/messages/purge", msgspec.json.encode({"refs": [{"ref": ref} for ref in refs]}))
+        return set(message_wire.stale_leases(result, refs))
 
     def purge(self) -> int:
         """Delete what the queue holds and wait until that is done; the count is the backlog before it."""
@@ -207,11 +216,9 @@ class CloudflareQueue:
         add = f"coinswarm queues consumer http add {self.name}{kept} --remote"
         if self.consumer is None or self.consumer.type == "http_pull":
             return f"Give it an http_pull consumer (it takes a few seconds to work): {add}"
-        script = self.consumer.script_name or "SCRIPT"
-        return (
-            f"A queue has one consumer, and this one's is the Worker {script}. To pull instead: "
-            f"coinswarm queues consumer remove {self.name} {script} --remote && {add}"
-        )
+        script = self.consumer.script_name or ""
+        remove = f"coinswarm queues consumer remove {self.name} {script} --remote"
+        return f"A queue has one consumer, and this one's is the Worker {script}. To pull instead: {remove} && {add}"
 
     def _remember(self, messages: Sequence[Message], visibility_timeout_ms: int | None) -> None:
         """Keep what a dead letter needs until it is settled, or until the lease has long run out."""
@@ -234,9 +241,9 @@ class CloudflareQueue:
         for letter in letters:
             with self._lock:
                 found = self._leased.get(letter.lease_id)
-            message = None if found is None else OutgoingMessage(found[0].body, found[0].content_type)
+            message = buried(found[0], self.name, letter.reason, self._api.clock.now_ms()) if found else None
             _log.warning("%s: message %s: %s", self.name, found[0].id if found else letter.lease_id, letter.reason)
-            if message is None or unsendable(message) is not None:
+            if message is None:
                 kept.append(letter)
             else:
                 sendable.append((letter, message))
@@ -283,13 +290,6 @@ class CloudflareQueue:
             released=sum(not is_last(lease) for lease in released),
             stale=stale,
         )
-
-
-def _messages(result: dict[str, Any]) -> list[Message]:
-    try:
-        return message_wire.pulled_messages(result["messages"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise QueueError(f"the reply does not hold messages as documented: {error!r}") from error
 
 
 def _dict(result: Any) -> dict[str, Any]:

@@ -7,78 +7,36 @@ where it came from and why, and one command sends it back.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from coinswarm.clock import Clock
 from coinswarm.errors import DeadLetterNotFound
 from coinswarm.failpoints import failpoint
-from coinswarm.queue import registry, usage
+from coinswarm.queue import registry, rules, usage
 from coinswarm.queue.failures import SQL
 from coinswarm.queue.file import QueueFile
+from coinswarm.queue.letters import ALL, Cause, DeadLetterRecord, Redriven, Selection
 from coinswarm.queue.messages import SQL as MESSAGES
 from coinswarm.queue.messages import delete_bodies, number_in, runs
-from coinswarm.queue.types import ContentType
+from coinswarm.queue.types import OutgoingMessage
+
+__all__ = ["Cause", "DeadLetterRecord", "DeadLetters", "Redriven", "Selection"]
 
 STEP: Final = 100
 """Messages redriven or deleted in one transaction."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterRecord:
-    """A dead letter: the message as it was sent, and its story in the queue it came from. Times are ms since 1970."""
-
-    id: str
-    held: bool
-    """It is kept apart for its source, which had no dead-letter queue when it was dead-lettered."""
-    source: str
-    """The queue it failed in; a redrive sends it back there."""
-    reason: str
-    attempts: int
-    """Deliveries in the source queue."""
-    first_failed_ms: int
-    last_failed_ms: int
-    dead_lettered_ms: int
-    redrives: int
-    timestamp_ms: int
-    """When it was sent first."""
-    content_type: ContentType
-    size_bytes: int
-    body: bytes | None
-    """Only `show` reads it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Dead letters from one source with one reason."""
-
-    source: str
-    reason: str
-    count: int
-    oldest_ms: int
-    """When the first of them was dead-lettered."""
-    newest_ms: int
-
-
-@dataclass(slots=True)
-class Redriven:
-    """What a redrive did."""
-
-    count: int = 0
-    orphans: dict[str, int] = field(default_factory=dict)
-    """Dead letters left where they are because their source queue is gone, by its name."""
-    missing: list[str] = field(default_factory=list)
-    """Ids asked for that are no dead letters here, or that a consumer is reading now."""
 
 
 class _Idle(NamedTuple):
     """A dead letter that nobody is reading."""
 
     seq: int
-    id: str
     queue: int
-    bytes: int
     source: str
+    record: DeadLetterRecord
+
+    @property
+    def bytes(self) -> int:
+        return self.record.size_bytes
 
 
 class DeadLetters:
@@ -102,17 +60,21 @@ class DeadLetters:
             return [Cause(*row) for row in self._file.execute(SQL["count"], self._place()).fetchall()]
 
     def records(
-        self, *, limit: int = 100, after: str | None = None, source: str | None = None, reason: str | None = None
+        self, selection: Selection = ALL, *, limit: int = 100, after: str | None = None, bodies: bool = False
     ) -> list[DeadLetterRecord]:
-        """In the order they were sent, without bodies. `after` is the id the last page ended with.
-
-        `source` is a queue's whole name, `reason` a part of the reason in any case.
-        """
-        since = 0 if after is None else number_in(after) or 0
-        filters = {"after": since, "limit": limit, "source": source, "reason": reason}
-        with self._file.reading():
-            rows = self._file.execute(SQL["list"], self._place() | filters).fetchall()
-        return [_record(row) for row in rows]
+        """In the order they were sent. `after` is the id the last page ended with; without `bodies` they are None."""
+        found: list[DeadLetterRecord] = []
+        position = 0 if after is None else number_in(after) or 0
+        parameters = selection.parameters() | {"limit": limit}
+        parameters["with_body"] |= bodies
+        while True:
+            with self._file.reading():
+                rows = self._file.execute(SQL["list"], self._place() | parameters | {"after": position}).fetchall()
+            records = [_record(row) for row in rows]
+            found += filter(selection.matches, records) if selection.matches else records
+            if len(records) < limit or len(found) >= limit:
+                return found[:limit]
+            position = number_in(records[-1].id) or 0
 
     def show(self, message_id: str) -> DeadLetterRecord:
         """One of them, with its body. Raises `DeadLetterNotFound`."""
@@ -120,85 +82,163 @@ class DeadLetters:
             wanted = {"seq": number_in(message_id), "id": message_id}
             row = self._file.execute(SQL["show"], self._place() | wanted).fetchone()
         if row is None:
-            raise DeadLetterNotFound(
-                f"queue {self._name} has no dead letter {message_id}",
-                hint=f"See which there are: coinswarm queues dlq list {self._name}",
-            )
+            raise self._not_found(message_id)
         return _record(row)
 
-    def redrive(
-        self, message_ids: Sequence[str] | None = None, *, progress: Callable[[int], None] | None = None
-    ) -> Redriven:
-        """Send all of them, or those named, back to the queues they came from, as if delivered never before.
+    def _not_found(self, message_id: str) -> DeadLetterNotFound:
+        return DeadLetterNotFound(
+            f"queue {self._name} has no dead letter {message_id}",
+            hint=f"See which there are: coinswarm queues dlq list {self._name}",
+        )
 
-        In steps of 100, each one transaction: interrupted, it is continued by calling it again. What the source's
-        consumer dead-letters anew meanwhile is not taken twice. `progress` is called with the count so far.
+    def redrive(
+        self,
+        message_ids: Sequence[str] | None = None,
+        *,
+        selection: Selection = ALL,
+        to: str | None = None,
+        rate: int | None = None,
+        dry_run: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Redriven:
+        """Send those selected, or those of them named, back to the queues they came from (or `to` another).
+
+        They go as if delivered never before. In steps of up to 100, each one transaction: interrupted, it is continued
+        by calling it again. What the source's consumer dead-letters anew meanwhile is not taken twice. `rate`: most
+        messages a second. `progress` is called with the count so far, `stop` is asked between the steps.
         """
         done = Redriven()
 
         def send_back(letters: Sequence[_Idle]) -> None:
-            done.count += self._send_back(letters, done.orphans)
+            done.count += self._send_back(letters, done.orphans, to, dry_run)
             if progress is not None:
                 progress(done.count)
 
-        self._step_by_step(message_ids, done.missing, send_back)
+        def pace(letters: int) -> bool:
+            if rate is not None and letters and not dry_run:
+                self._clock.sleep(letters / rate)
+            done.interrupted = stop()
+            return done.interrupted
+
+        step = STEP if rate is None else max(1, min(STEP, rate))
+        self._step_by_step(message_ids, selection, done.missing, send_back, step=step, dry_run=dry_run, between=pace)
         return done
 
-    def purge(self, message_ids: Sequence[str] | None = None) -> int:
-        """Delete all of them, or those named; how many. What a consumer is reading stays, and so do other messages."""
+    def purge(
+        self,
+        message_ids: Sequence[str] | None = None,
+        *,
+        selection: Selection = ALL,
+        dry_run: bool = False,
+        archive: Callable[[Sequence[DeadLetterRecord]], None] | None = None,
+    ) -> int:
+        """Delete those selected, or those of them named; how many. What a consumer is reading stays.
+
+        `archive` is given what is about to be deleted, with bodies; when it raises, those stay.
+        """
         deleted = 0
 
         def remove(letters: Sequence[_Idle]) -> None:
             nonlocal deleted
+            deleted += len(letters)
+            if dry_run or not letters:
+                return
+            if archive is not None:
+                archive([letter.record for letter in letters])
             gone = runs(sorted(letter.seq for letter in letters))
             for run in gone:
                 self._file.execute(MESSAGES["delete_run"], run)
             delete_bodies(self._file, gone)
             self._take_out(letters, billed_reads=False)
-            deleted += len(letters)
 
-        self._step_by_step(message_ids, [], remove)
+        bodies = archive is not None
+        self._step_by_step(message_ids, selection, [], remove, dry_run=dry_run, bodies=bodies)
         return deleted
 
+    def resend(self, message_id: str, message: OutgoingMessage) -> str:
+        """Redrive one with another body, in the transaction that replaces it; the queue it went to.
+
+        Id, origin and the time it was sent stay. Raises `DeadLetterNotFound`, also while a consumer reads it,
+        `QueueNotFound` when its source is gone, `MessageTooLarge`, `InvalidMessage`.
+        """
+        (size,) = rules.check_messages([message])
+        with self._file.operation():
+            found = self._idle_one(message_id, ALL, bodies=False)
+            if found is None:
+                raise self._not_found(message_id)
+            registry.number_of(self._file, found.source)
+            self._send_back([found], {}, None, dry_run=False)
+            changed = {"seq": found.seq, "body": message.body, "content_type": message.content_type, "bytes": size}
+            self._file.execute(SQL["rewrite"], changed)
+            self._file.execute(SQL["resize"], changed)
+            registry.adjust(self._file, registry.number_of(self._file, found.source), 0, size - found.bytes)
+        return found.source
+
     def _step_by_step(
-        self, message_ids: Sequence[str] | None, missing: list[str], act: Callable[[Sequence[_Idle]], None]
+        self,
+        message_ids: Sequence[str] | None,
+        selection: Selection,
+        missing: list[str],
+        act: Callable[[Sequence[_Idle]], None],
+        *,
+        step: int = STEP,
+        dry_run: bool = False,
+        bodies: bool = False,
+        between: Callable[[int], bool] = lambda _letters: False,
     ) -> None:
-        """Call `act` with dead letters that nobody reads, up to `STEP` in one transaction."""
+        """Call `act` with dead letters that nobody reads, up to `step` in one transaction, until `between` says so."""
+        transaction = self._file.reading if dry_run else self._file.operation
         if message_ids is not None:
             wanted = list(dict.fromkeys(message_ids))
-            for start in range(0, len(wanted), STEP):
-                with self._file.operation():
-                    found = [(name, self._idle_one(name)) for name in wanted[start : start + STEP]]
-                    missing += [name for name, letter in found if letter is None]
-                    act([letter for _, letter in found if letter is not None])
+            for start in range(0, len(wanted), step):
+                with transaction():
+                    named = [(name, self._idle_one(name, selection, bodies)) for name in wanted[start : start + step]]
+                    missing += [name for name, letter in named if letter is None]
+                    letters = [letter for _, letter in named if letter is not None]
+                    act(letters)
+                if start + step < len(wanted) and between(len(letters)):
+                    return
             return
         with self._file.reading():
             (last,) = self._file.execute(MESSAGES["last_number"]).fetchone()
         first = 1
         while True:
-            with self._file.operation():
-                letters = self._idle(first, last)
+            with transaction():
+                seen, letters = self._idle(first, last, selection, bodies, step)
                 act(letters)
-            if len(letters) < STEP:
+            if len(seen) < step or between(len(letters)):
                 return
-            first = letters[-1].seq + 1
+            first = seen[-1] + 1
 
-    def _idle(self, first: int, last: int) -> list[_Idle]:
-        span = {"first": first, "last": last, "now": self._clock.now_ms(), "step": STEP}
-        return [_Idle(*row) for row in self._file.execute(SQL["idle"], self._place() | span).fetchall()]
+    def _idle(
+        self, first: int, last: int, selection: Selection, bodies: bool, step: int = STEP
+    ) -> tuple[list[int], list[_Idle]]:
+        """The numbers looked at, and the letters of them that are selected."""
+        span = {"first": first, "last": last, "now": self._clock.now_ms(), "step": step}
+        parameters = selection.parameters()
+        parameters["with_body"] |= bodies
+        rows = self._file.execute(SQL["idle"], self._place() | span | parameters).fetchall()
+        found = [_Idle(seq, queue, source, _record(tuple(rest))) for seq, queue, source, *rest in rows]
+        matches = selection.matches
+        chosen = [letter for letter in found if matches is None or matches(letter.record)]
+        return [letter.seq for letter in found], chosen
 
-    def _idle_one(self, message_id: str) -> _Idle | None:
+    def _idle_one(self, message_id: str, selection: Selection, bodies: bool) -> _Idle | None:
         number = number_in(message_id)
-        found = [] if number is None else self._idle(number, number)
-        return found[0] if found and found[0].id == message_id else None
+        _, found = ([], []) if number is None else self._idle(number, number, selection, bodies)
+        return found[0] if found and found[0].record.id == message_id else None
 
-    def _send_back(self, letters: Sequence[_Idle], orphans: dict[str, int]) -> int:
+    def _send_back(self, letters: Sequence[_Idle], orphans: dict[str, int], to: str | None, dry_run: bool) -> int:
         now = self._clock.now_ms()
         sent = 0
         for source, group in _by_source(letters).items():
-            target = registry.number_or_none(self._file, source)
+            target = registry.number_or_none(self._file, source) if to is None else registry.number_of(self._file, to)
             if target is None:
                 orphans[source] = orphans.get(source, 0) + len(group)
+                continue
+            sent += len(group)
+            if dry_run:
                 continue
             for letter in group:
                 self._file.execute(SQL["move"], {"queue": target, "now": now, "seq": letter.seq})
@@ -207,10 +247,9 @@ class DeadLetters:
             sizes = [letter.bytes for letter in group]
             registry.adjust(self._file, target, len(sizes), sum(sizes))
             usage.record(
-                self._file, source, now, writes=usage.billed([x.bytes for x in group if x.queue == self._number])
+                self._file, to or source, now, writes=usage.billed([x.bytes for x in group if x.queue == self._number])
             )
             self._take_out(group, billed_reads=True)
-            sent += len(group)
         failpoint("queue.redriving")
         return sent
 

@@ -39,7 +39,7 @@ ORDER BY count(*) DESC, d.source, d.reason;
 -- name: list
 SELECT
     b.id, m.queue = :held AS held, d.source, d.reason, d.attempts, d.first_failed_ms, d.last_failed_ms,
-    d.dead_lettered_ms, d.redrives, b.sent_ms, b.content_type, m.bytes, NULL AS body
+    d.dead_lettered_ms, d.redrives, b.sent_ms, b.content_type, m.bytes, CASE WHEN :with_body THEN b.body END AS body
 FROM dead_letters AS d
 CROSS JOIN messages AS m ON m.seq = d.seq
 JOIN bodies AS b ON b.seq = m.seq
@@ -48,6 +48,8 @@ WHERE m.queue IN (:queue, :held)
   AND d.seq > :after
   AND (:source IS NULL OR d.source = :source)
   AND (:reason IS NULL OR instr(lower(d.reason), lower(:reason)) > 0)
+  AND (:since IS NULL OR d.dead_lettered_ms >= :since)
+  AND (:until IS NULL OR d.dead_lettered_ms <= :until)
 ORDER BY d.seq
 LIMIT :limit;
 
@@ -62,7 +64,10 @@ WHERE d.seq = :seq AND b.id = :id AND m.queue IN (:queue, :held) AND (m.queue = 
 
 -- name: idle
 -- Dead letters that nobody is reading, in steps.
-SELECT d.seq, b.id, m.queue, m.bytes, d.source
+SELECT
+    d.seq, m.queue, d.source,
+    b.id, m.queue = :held AS held, d.source, d.reason, d.attempts, d.first_failed_ms, d.last_failed_ms,
+    d.dead_lettered_ms, d.redrives, b.sent_ms, b.content_type, m.bytes, CASE WHEN :with_body THEN b.body END AS body
 FROM dead_letters AS d
 CROSS JOIN messages AS m ON m.seq = d.seq
 JOIN bodies AS b ON b.seq = d.seq
@@ -70,8 +75,18 @@ WHERE m.queue IN (:queue, :held)
   AND (m.queue = :held OR d.source <> :name)
   AND (m.lease = 0 OR m.visible_at <= :now)
   AND d.seq BETWEEN :first AND :last
+  AND (:source IS NULL OR d.source = :source)
+  AND (:reason IS NULL OR instr(lower(d.reason), lower(:reason)) > 0)
+  AND (:since IS NULL OR d.dead_lettered_ms >= :since)
+  AND (:until IS NULL OR d.dead_lettered_ms <= :until)
 ORDER BY d.seq
 LIMIT :step;
+
+-- name: rewrite
+UPDATE bodies SET body = :body, content_type = :content_type WHERE seq = :seq;
+
+-- name: resize
+UPDATE messages SET bytes = :bytes WHERE seq = :seq;
 
 -- name: redriven
 UPDATE dead_letters SET redrives = redrives + 1 WHERE seq = ?;

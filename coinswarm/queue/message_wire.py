@@ -20,6 +20,7 @@ from coinswarm.errors import (
     InvalidMessageBody,
     InvalidQueueRequest,
     MalformedMessageBody,
+    QueueError,
 )
 from coinswarm.limits import QUEUES
 from coinswarm.queue.types import ContentType, Message, Metrics, OutgoingMessage, Retry, Settlement
@@ -156,6 +157,14 @@ def _received(message: Message, plain_json: bool) -> dict[str, Any]:
         "timestamp_ms": message.timestamp_ms,
         "metadata": {CONTENT_TYPE: message.content_type, "CF-sourceMessageSource": "http"},
     }
+
+
+def messages_of(result: Mapping[str, Any]) -> list[Message]:
+    """As `pulled_messages`, of a whole reply. Raises `QueueError` where it is not as documented."""
+    try:
+        return pulled_messages(result["messages"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise QueueError(f"the reply does not hold messages as documented: {error!r}") from error
 
 
 def pulled_messages(documents: Iterable[Mapping[str, Any]]) -> list[Message]:

@@ -108,10 +108,12 @@ class SqliteQueueStore:
         rules.check_consumer(name, consumer)
         with self._file.operation():
             registry.number_of(self._file, name)
-            if registry.info(self._file, name).consumers:
+            for there in registry.info(self._file, name).consumers:
+                script = there.settings.script_name or ""
+                words = f"http remove {name}" if there.settings.type == "http_pull" else f"remove {name} {script}"
                 raise ConsumerExists(
                     f"queue {name} already has a consumer; a queue has at most one",
-                    hint=f"Remove it first: coinswarm queues consumer remove {name} SCRIPT",
+                    hint=f"Remove it first: coinswarm queues consumer {words.rstrip()}",
                 )
             return self._put_consumer(name, secrets.token_hex(16), consumer)
 
