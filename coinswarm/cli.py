@@ -29,6 +29,7 @@ CONTENTS: Final = {
         "Be Cloudflare for wrangler and the SDKs: D1 and Queues over HTTP, with the data on this machine.",
     ),
     "d1": ("d1", "D1 databases: look into, query, migrate."),
+    "verify": ("verify", "Whether the stack works: 19 checks of behaviour, here or on Cloudflare."),
 }
 """By command: the module in `coinswarm.commands` whose `app` holds it, and what it does."""
 

@@ -1,0 +1,85 @@
+"""V1, V2: the token and the account, which only Cloudflare asks for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coinswarm.cloudflare import CloudflareApi, segment
+from coinswarm.errors import AccountForbidden, CloudflareError, NotRouted, Unauthorized
+from coinswarm.verify.check import Outcome, failed, passed, warned
+from coinswarm.verify.subject import Subject
+
+_INVALID_TOKEN: Final = 1000
+"""What `/user/tokens/verify` calls a token that belongs to an account and not to a user."""
+_DENIED: Final = (Unauthorized, AccountForbidden, NotRouted)
+_SET: Final = "Set it in the environment or in .dev.vars"
+
+
+def token(subject: Subject) -> Outcome:
+    """Whether the token is alive, and what it may read: each permission is tried. Writing is proved by the canary."""
+    if not subject.remote:
+        return passed("CLOUDFLARE_API_TOKEN: not needed on this machine")
+    if subject.stack.api_token is None:
+        hint = f"{_SET}; it needs D1 Edit and Queues Edit: https://dash.cloudflare.com/profile/api-tokens"
+        return failed("CLOUDFLARE_API_TOKEN is not set", hint)
+    if subject.stack.account_id is None:
+        return passed("CLOUDFLARE_API_TOKEN is set; without an account it is not tried")
+    with subject.api() as api:
+        status = _status(api)
+        if status != "active":
+            return failed(f"CLOUDFLARE_API_TOKEN is {status}", "Make a new one, with D1 Edit and Queues Edit.")
+        scopes = {name: _may_read(api, path) for name, path in _probes(subject, api).items()}
+    lacking = [name for name, allowed in scopes.items() if not allowed]
+    told = ", ".join(name for name, allowed in scopes.items() if allowed) or "nothing of the stack"
+    if {"D1", "Queues"} & set(lacking):
+        hint = f"Give the token the permission {' and '.join(f'{name} Edit' for name in lacking)} for this account."
+        return failed(f"CLOUDFLARE_API_TOKEN may not read {' and '.join(lacking)}", hint, scopes=scopes)
+    if lacking:
+        hint = "Give the token the permission Workers Scripts Read: deployments cannot be looked up without it."
+        return warned(f"CLOUDFLARE_API_TOKEN is active and may read {told}, not Workers", hint, scopes=scopes)
+    return passed(f"CLOUDFLARE_API_TOKEN is set and active; it may read {told}", scopes=scopes)
+
+
+def _status(api: CloudflareApi) -> str:
+    try:
+        found = api.call("GET", "/user/tokens/verify").result
+    except CloudflareError as error:
+        if error.code != _INVALID_TOKEN:
+            raise
+        found = api.call("GET", f"{api.account}/tokens/verify").result
+    return str(found.get("status", "of unknown state")) if isinstance(found, dict) else "of unknown state"
+
+
+def _probes(subject: Subject, api: CloudflareApi) -> dict[str, str]:
+    probes = {"D1": f"{api.account}/d1/database", "Queues": f"{api.account}/queues"}
+    workers = [worker for worker in (c.worker for c in subject.stack.crons) if worker]
+    return probes | {"Workers": f"{api.account}/workers/scripts/{segment(workers[0])}/schedules"} if workers else probes
+
+
+def _may_read(api: CloudflareApi, path: str) -> bool:
+    try:
+        api.call("GET", path)
+    except _DENIED:
+        return False
+    except CloudflareError as error:
+        if error.http_status != 404:  # what is not there was looked for, so looking is allowed
+            raise
+    return True
+
+
+def account(subject: Subject) -> Outcome:
+    if not subject.remote:
+        return passed("CLOUDFLARE_ACCOUNT_ID: not needed on this machine")
+    known = subject.stack.account_id
+    if known is None:
+        return failed("CLOUDFLARE_ACCOUNT_ID is not set", f"{_SET}; `wrangler whoami` shows it.")
+    if subject.stack.api_token is None:
+        return passed(f"CLOUDFLARE_ACCOUNT_ID is set ({known}); without a token it is not tried")
+    with subject.api() as api:
+        try:
+            found = api.call("GET", api.account).result
+        except _DENIED:  # a token for queues and databases alone may use the account and not look at it
+            api.call("GET", f"{api.account}/queues")
+            return passed(f"CLOUDFLARE_ACCOUNT_ID is set and answers ({known})", account_id=known)
+    name = found.get("name") if isinstance(found, dict) else None
+    return passed(f"CLOUDFLARE_ACCOUNT_ID is set: {name or known}", account_id=known)

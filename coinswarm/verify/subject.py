@@ -1,0 +1,76 @@
+"""What is verified: a stack, here or on Cloudflare, and how the checks get at its parts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from coinswarm import wiring
+from coinswarm.clock import Clock
+from coinswarm.cloudflare_account import cloudflare
+from coinswarm.config import Consumer, Stack
+from coinswarm.d1.path import database_path
+from coinswarm.d1.types import Database
+from coinswarm.queue.types import ConsumerInfo, QueueInfo, QueueStore
+
+if TYPE_CHECKING:
+    from coinswarm.cloudflare import CloudflareApi
+
+T = TypeVar("T")
+
+
+class Subject:
+    """One stack under verification. Each check opens what it needs and closes it: none depends on another's."""
+
+    def __init__(self, stack: Stack, clock: Clock, *, remote: bool = False) -> None:
+        self.stack = stack
+        self.clock = clock
+        self.remote = remote
+        self.stop = threading.Event()
+        """Set when a check is out of time: it ends what it does and cleans up."""
+        self._done: dict[str, Any] = {}
+
+    @property
+    def where(self) -> str:
+        return f"Cloudflare account {self.stack.account_id or '(not set)'}" if self.remote else "this machine"
+
+    @property
+    def flag(self) -> str:
+        """What keeps a command named in a hint where this is."""
+        return " --remote" if self.remote else ""
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` returns, made once for all checks that ask for it."""
+        if key not in self._done:
+            self._done[key] = make()
+        return cast(T, self._done[key])
+
+    def queues(self) -> AbstractContextManager[QueueStore]:
+        """All queues as they are. Commands create what the configuration declares when they start; a check must not,
+        or nothing would ever be missing."""
+        return wiring.recorded_queues(self.stack, self.clock, remote=self.remote)
+
+    def database(self) -> AbstractContextManager[Database]:
+        """The database that `consume` writes to, as it opens it."""
+        return wiring.ingest_database(self.stack, self.clock, remote=self.remote)
+
+    def api(self) -> AbstractContextManager[CloudflareApi]:
+        return cloudflare(self.stack, self.clock)
+
+    @property
+    def database_file(self) -> Path:
+        """The file of the local database, be it there or not."""
+        return database_path(self.stack.database().local_id, self.stack.state_dir)
+
+    def queue_info(self) -> QueueInfo:
+        """The pipeline's queue as it is recorded. Raises `QueueNotFound`."""
+        with self.queues() as store:
+            return store.info(self.stack.queue())
+
+    def consumer(self) -> tuple[ConsumerInfo | None, Consumer | None]:
+        """The consumer as recorded and as configured."""
+        consumers = self.queue_info().consumers
+        return (consumers[0] if consumers else None), self.stack.consumer()
