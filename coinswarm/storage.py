@@ -63,6 +63,30 @@ def connect(
     return connection
 
 
+def attach(path: Path, *, write: bool = False, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> sqlite3.Connection:
+    """A connection to an existing file as it is: its journal mode stays, so a file of another program is not altered.
+
+    Without `write` SQLite refuses every change. Others may use the file meanwhile. Raises the `StorageError` that fits.
+    """
+    with translated(path):
+        if not path.is_file():
+            raise StorageError(f"{path} does not exist" if not path.exists() else f"{path} is not a file")
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={'rw' if write else 'ro'}",
+            uri=True,
+            isolation_level=None,
+            timeout=busy_timeout,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA synchronous=FULL" if write else "PRAGMA query_only=ON")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` when the block raises, whatever it raises."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 from coinswarm.d1.splitter import quoted
+from coinswarm.d1.types import SqlValue
 from coinswarm.errors import SqlError
 
 VIRTUAL: Final = "D1 Export error: cannot export databases with Virtual Tables (fts5)"
@@ -29,7 +30,7 @@ def dump(
     The caller holds the connection for this alone, in a transaction that keeps the state it reads.
     Raises `SqlError` for virtual tables, as Cloudflare does.
     """
-    connection.text_factory = _text
+    connection.text_factory = text_of
     wanted = connection.execute(
         "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql NOT NULL "
         "ORDER BY tbl_name = 'sqlite_sequence', rowid"
@@ -59,6 +60,11 @@ def _creation(table: str, sql: str) -> str:
     if table.startswith("sqlite_stat"):
         return "ANALYZE sqlite_schema;"
     return _QUOTED_TABLE.sub("CREATE TABLE IF NOT EXISTS ", sql, count=1) + ";"
+
+
+def literal(value: SqlValue) -> str:
+    """A value as SQL writes it, exact to the bit; text as `text_of` makes it may hold any bytes."""
+    return _LITERALS[type(value)](value)
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> Iterator[str]:
@@ -92,7 +98,8 @@ class _Bytes(bytes):
     """A TEXT value that is not UTF-8."""
 
 
-def _text(raw: bytes) -> str | _Bytes:
+def text_of(raw: bytes) -> str | bytes:
+    """A `text_factory` that keeps what is no UTF-8 as it is, for `literal`."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

@@ -1,0 +1,77 @@
+"""Repairs: what a finding names leaves its table once an archive on disk holds it; one transaction for all of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from coinswarm.clock import Clock
+from coinswarm.d1.dump import text_of
+from coinswarm.errors import StorageError
+from coinswarm.fsck import archive
+from coinswarm.fsck.archive import Archive
+from coinswarm.fsck.findings import Change, Move, Rule
+from coinswarm.fsck.snapshot import interruptible
+from coinswarm.interrupt import Interrupted
+from coinswarm.storage import attach, transaction, translated
+
+
+def repair(
+    path: Path, rules: Sequence[Rule], folder: Path, clock: Clock, *, stop: Callable[[], bool] = lambda: False
+) -> list[Archive]:
+    """Carry out the repairs of these rules on the file at `path`; the archives written to `folder`, one a rule.
+
+    A rule that nothing breaks any more leaves no archive. Raises `StorageError`, or `Interrupted` when `stop` says so:
+    the file is then as it was, and there is no archive.
+    """
+    written: list[Archive] = []
+    with closing(attach(path, write=True)) as connection, translated(path), interruptible(connection, stop):
+        connection.text_factory = text_of
+        try:
+            with transaction(connection):
+                for rule in rules:
+                    if stop():
+                        raise Interrupted
+                    if rule.repair is not None and _count(connection, rule.repair):
+                        written.append(_one(connection, rule, rule.repair, path, folder, clock))
+        except BaseException:
+            _discard(written)
+            raise
+    return written
+
+
+def _one(
+    connection: sqlite3.Connection, rule: Rule, repair: Move | Change, path: Path, folder: Path, clock: Clock
+) -> Archive:
+    kept = archive.write(connection, repair, file=path, kind=rule.kind, folder=folder, clock=clock)
+    if isinstance(repair, Change):
+        moved = kept.rows
+        statements = (*repair.statements, *repair.after)
+    else:
+        moved = connection.execute(f"DELETE FROM {repair.table} WHERE {repair.where}").rowcount
+        statements = repair.after
+    for statement in statements:
+        connection.execute(statement)
+    left = _count(connection, repair)
+    if moved != kept.rows or left:
+        kept.path.unlink()
+        raise StorageError(
+            f"{path}: the repair of {rule.kind} was undone: {kept.rows:,} rows are archived, {moved:,} were taken out, "
+            f"{left:,} are left",
+            hint="Look at the triggers of the table: coinswarm d1 execute --command "
+            "\"SELECT * FROM sqlite_schema WHERE type = 'trigger'\"",
+        )
+    return kept
+
+
+def _count(connection: sqlite3.Connection, repair: Move | Change) -> int:
+    (count,) = connection.execute(f"SELECT count(*) FROM {repair.table} WHERE {repair.where}").fetchone()
+    return int(count)
+
+
+def _discard(written: Iterable[Archive]) -> None:
+    """Of a repair that was rolled back: what these hold is all still in its table."""
+    for kept in written:
+        kept.path.unlink(missing_ok=True)

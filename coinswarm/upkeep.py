@@ -1,0 +1,101 @@
+"""The composition root of upkeep: which local files a stack has, for checks, backups and Time Travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from coinswarm.clock import Clock
+from coinswarm.config import Stack
+from coinswarm.errors import DatabaseNotFound, StorageError, UsageError
+from coinswarm.wiring import queue_file
+
+if TYPE_CHECKING:
+    from coinswarm.config import D1Database
+    from coinswarm.fsck.findings import Checked, Rule
+
+
+def database_file(stack: Stack, key: str | None) -> tuple[str, Path]:
+    """Name and file of a local database. Raises `StorageError` where it has no file yet."""
+    declared = stack.database(key)
+    path = path_of(declared, stack)
+    if not path.exists():
+        raise StorageError(
+            f"{declared.name} has no local state yet: {path} does not exist",
+            hint="Create it with: coinswarm d1 migrations apply",
+        )
+    return declared.name, path
+
+
+def path_of(declared: D1Database, stack: Stack) -> Path:
+    from coinswarm.d1.path import database_path
+
+    return database_path(declared.local_id, stack.state_dir)
+
+
+class Fsck:
+    """The files that one `coinswarm fsck` is about, and what is done to them.
+
+    Without a file or name both stores of the stack are meant, as far as they exist.
+    """
+
+    def __init__(
+        self, stack: Callable[[], Stack], clock: Clock, stop: Callable[[], bool], *, queue: Path | None, key: str | None
+    ) -> None:
+        self._clock, self._stop = clock, stop
+        self.queue_file = queue
+        self.database: Path | None = None
+        if key is not None:
+            self.database = _file_or_database(stack, key)
+        elif queue is None:
+            configured = stack()
+            self.queue_file = _existing(queue_file(configured))
+            self.database = _existing(path_of(configured.database(), configured))
+
+    def check(self) -> list[Checked]:
+        """Raises `StorageError` for a file that cannot be read, `Interrupted` when stopped."""
+        from coinswarm.fsck.check import check_database, check_queue_file
+
+        checked = []
+        if self.queue_file is not None:
+            checked.append(check_queue_file(self.queue_file, self._clock, stop=self._stop))
+        if self.database is not None:
+            checked.append(check_database(self.database, self._clock, stop=self._stop))
+        return checked
+
+    def repair(self, rules: dict[Path, list[Rule]], folder: Path) -> list[Any]:
+        """The archives of what was taken out, each file's repairs in one transaction."""
+        from coinswarm.fsck.repair import repair
+
+        return [
+            kept
+            for path, wanted in rules.items()
+            for kept in repair(path, wanted, folder, self._clock, stop=self._stop)
+        ]
+
+    def restore(self, path: Path) -> tuple[Path, int]:
+        """Put an archive back where it came from, or into the file that was named; where, and how many rows."""
+        from coinswarm.fsck.archive import read_header, restore
+
+        file = self.database or self.queue_file or read_header(path).file
+        return file, restore(path, file)
+
+
+def _file_or_database(stack: Callable[[], Stack], key: str) -> Path:
+    path = Path(key)
+    if path.is_file():
+        return path
+    try:
+        configured = stack()
+        declared = configured.database(key)
+    except DatabaseNotFound as unknown:
+        raise UsageError(f"{key} is neither a file nor a database: {unknown.message}", hint=unknown.hint) from None
+    file = path_of(declared, configured)
+    if not file.exists():
+        raise StorageError(f"{declared.name} has no local state yet: {file} does not exist")
+    return file
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.exists() else None
