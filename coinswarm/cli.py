@@ -30,6 +30,8 @@ CONTENTS: Final = {
     ),
     "d1": ("d1", "D1 databases: look into, query, migrate."),
     "verify": ("verify", "Whether the stack works: 19 checks of behaviour, here or on Cloudflare."),
+    "cost": ("cost", "What a month uses and costs on Cloudflare, Free and Paid, with every formula."),
+    "fsck": ("fsck", "Check the queue file and the database for damage and unsound candles; repair on demand."),
 }
 """By command: the module in `coinswarm.commands` whose `app` holds it, and what it does."""
 

@@ -78,7 +78,7 @@ def forecast_from_usage(
         return -(-count * days // found.days)
 
     def formula(count: int, what: str) -> str:
-        return f"{count:,} {what} in {found.days} × {days} days = {scaled(count):,}"
+        return f"{count:,} {what} ÷ {found.days} × {days} days = {scaled(count):,}"
 
     operations = sum(row.operations for row in queues)
     delivered = sum(row.delivered for row in queues)

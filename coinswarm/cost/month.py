@@ -70,7 +70,7 @@ class Table:
     per_row: int
     """Billed rows written for each new one: itself and every index."""
     per_statement: int
-    """Billed besides for every statement, even if it stores nothing: AUTOINCREMENT's bookkeeping."""
+    """Billed besides for every statement, written and read, even if it stores nothing: AUTOINCREMENT's counter."""
     bytes_per_row: float
     stored_bytes: int
     """What the database holds today."""
@@ -94,6 +94,7 @@ def month(fires: Sequence[int], run: Run, table: Table) -> list[Moment]:
     moments: list[Moment] = []
     before: int | None = None
     stored = float(table.stored_bytes)
+    counters = run.statements * table.per_statement
     for at in fires:
         new = sum(group.new(at, before) for group in run.groups)
         stored += new * table.bytes_per_row
@@ -101,8 +102,8 @@ def month(fires: Sequence[int], run: Run, table: Table) -> list[Moment]:
             requests=run.requests,
             cpu_ms=run.cpu_ms,
             queue_operations=run.operations,
-            rows_read=run.points if new < run.points else 0,
-            rows_written=new * table.per_row + run.statements * table.per_statement,
+            rows_read=(run.points if new < run.points else 0) + counters,
+            rows_written=new * table.per_row + counters,
             stored_bytes=round(stored),
         )
         moments.append(Moment(at, new, use))

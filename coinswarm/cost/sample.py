@@ -13,8 +13,8 @@ from coinswarm.candles import Candle, Pair, Timeframe, as_values
 from coinswarm.consumer.rows import insert_statements
 from coinswarm.cost.month import Table
 from coinswarm.d1.local import LocalDatabase
-from coinswarm.d1.migrate import bundled_migrations, migrations_in
-from coinswarm.d1.schema import TABLE
+from coinswarm.d1.schema import TABLE, check_price_data
+from coinswarm.d1.types import Database
 from coinswarm.payload import pack
 
 _START: Final = 1_735_689_600
@@ -25,15 +25,28 @@ _CANDLES_A_ROUND: Final = 5
 """Ten thousand rows, that come as runs bring them: a few of every series at a time."""
 
 
-def measure(schema: Sequence[str] | None, stored_bytes: int) -> Table:
-    """What it costs to store into a table made by `schema` (SQL statements); the one coinswarm makes unless given."""
-    origin = f"measured: 10,000 candles into a table like the {'present' if schema else 'migrated'} one"
+def like(database: Database, migrated: Sequence[str]) -> Table:
+    """What storing costs in the table that `database` has; in one that `migrated` makes where it has none yet."""
+    found = database.execute(
+        f"SELECT sql FROM sqlite_master WHERE tbl_name = '{TABLE}' COLLATE NOCASE AND sql IS NOT NULL "
+        "AND type IN ('table', 'index') ORDER BY type DESC"
+    )[0]
+    schema = [str(sql) for (sql,) in found.rows]
+    if not schema:
+        return measure(migrated, stored_bytes=found.meta.size_after)
+    return measure(schema, stored_bytes=found.meta.size_after, which=f"that of {database.name}")
+
+
+def measure(schema: Sequence[str], *, stored_bytes: int = 0, which: str = "the one migrations make") -> Table:
+    """What it costs to store into a table that the SQL texts of `schema` make. Raises `SchemaMismatch`."""
+    origin = f"measured: {_SERIES * _ROUNDS * _CANDLES_A_ROUND:,} candles into a table like {which}"
     with (
         tempfile.TemporaryDirectory(prefix="coinswarm-cost-") as folder,
         closing(LocalDatabase(Path(folder) / "sample.sqlite", name="sample", id="sample")) as database,
     ):
-        for sql in schema or [migration.sql() for migration in migrations_in(bundled_migrations())]:
+        for sql in schema:
             database.execute(sql)
+        check_price_data(database)
         empty = database.execute(f"SELECT 1 FROM {TABLE} LIMIT 1")[0].meta.size_after
         rounds = [_round(number) for number in range(_ROUNDS)]
         for candles in rounds:
