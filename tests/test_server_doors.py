@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from coinswarm.errors import StorageError, UsageError
+from coinswarm.errors import CannotListen, StorageError
 from coinswarm.server import calls, files
 from coinswarm.server.app import create_app
 from coinswarm.server.listening import Server
@@ -312,7 +312,7 @@ def test_messages_sent_by_five_at_once_are_all_there_and_each_once(api: Api, ser
 
 
 def test_a_taken_port_is_a_clear_error(server: Server, api: Api) -> None:
-    with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1, port {server.port}"):
+    with pytest.raises(CannotListen, match=f"cannot listen on 127.0.0.1, port {server.port}"):
         Server(create_app(api.account, token=TOKEN), port=server.port)
 
 

@@ -5,6 +5,7 @@
     CoinswarmError                     exit 1, not retryable
     ├── UsageError                     exit 2: a flag or argument is wrong
     ├── OutputLost                     stdout cannot be written
+    ├── CannotListen                   an address that a server should listen on is taken
     ├── ConfigError                    a wrangler or coinswarm file has faults; lists all of them
     ├── InvalidPayload                 poison: a message body that does not hold candles
     ├── SourceError                    an exchange API said no
@@ -27,12 +28,13 @@
         │   ├── InvalidRequest · InvalidWorkersRequest · RequestTooLarge · RequestTimeout
         │   └── TooManyRequests (retryable) · ApiUnavailable (retryable)
         ├── QueueError
-        │   ├── QueueNotFound · QueueExists · InvalidQueueName · InvalidQueueSettings
-        │   ├── ConsumerExists · ConsumerNotFound · InvalidConsumerSettings · InvalidQueueRequest
+        │   ├── QueueNotFound · QueueExists · InvalidQueueName (exit 2) · InvalidQueueSettings (exit 2)
+        │   ├── ConsumerExists · ConsumerNotFound · InvalidConsumerSettings (exit 2) · InvalidQueueRequest
         │   ├── InvalidMessageBody · MalformedMessageBody · HttpPullDisabled
         │   ├── QueuePaused · QueueOverloaded (retryable) · QueueStorageLimit · QueuePlanLimit
         │   ├── DeadLetterNotFound
-        │   └── InvalidMessage · MessageTooLarge · BatchTooLarge · BatchCountOutOfBounds · DelayOutOfBounds
+        │   ├── InvalidMessage · MessageTooLarge · BatchTooLarge · BatchCountOutOfBounds
+        │   └── DelayOutOfBounds (exit 2)
         └── DatabaseError
             ├── DatabaseNotFound · DatabaseExists
             ├── SqlError               D1 refused or failed the statement: nothing was written
@@ -66,6 +68,7 @@ from coinswarm.errors.base import (
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
     EXIT_USAGE,
+    CannotListen,
     CoinswarmError,
     ConfigError,
     InvalidPayload,
@@ -134,6 +137,7 @@ __all__ = [
     "ApiUnavailable",
     "BatchCountOutOfBounds",
     "BatchTooLarge",
+    "CannotListen",
     "CloudflareError",
     "CoinswarmError",
     "ConfigError",

@@ -42,6 +42,10 @@ class OutputLost(CoinswarmError):
     """The result cannot be written to where it should go."""
 
 
+class CannotListen(CoinswarmError):
+    """The address is taken, or is not this machine's."""
+
+
 class ConfigError(CoinswarmError):
     """The configuration has faults."""
 

@@ -1,10 +1,12 @@
 """What queues refuse, with Cloudflare's codes.
 
-Source: https://developers.cloudflare.com/queues/reference/error-codes/"""
+Source: https://developers.cloudflare.com/queues/reference/error-codes/. What a name or number of the user's breaks is
+wrong usage (exit 2), here as on Cloudflare; what is there or is not there is a failure (exit 1)."""
 
 from __future__ import annotations
 
 from coinswarm.errors.api import CloudflareError
+from coinswarm.errors.base import EXIT_USAGE
 
 
 class QueueError(CloudflareError):
@@ -28,18 +30,21 @@ class QueueExists(QueueError):
 class InvalidQueueName(QueueError):
     """The queue name is not allowed."""
 
+    exit_code = EXIT_USAGE
     code = 11003
 
 
 class InvalidQueueSettings(QueueError):
     """The specified queue settings are invalid."""
 
+    exit_code = EXIT_USAGE
     code = 100128
 
 
 class InvalidConsumerSettings(QueueError):
     """The specified consumer settings are invalid."""
 
+    exit_code = EXIT_USAGE
     code = 100127
 
 
@@ -148,4 +153,5 @@ class BatchCountOutOfBounds(QueueError):
 class DelayOutOfBounds(QueueError):
     """A delay lies between 0 seconds and 24 hours."""
 
+    exit_code = EXIT_USAGE
     code = 10202

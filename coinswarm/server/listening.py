@@ -10,7 +10,7 @@ from typing import Final, Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from coinswarm.errors import UsageError
+from coinswarm.errors import CannotListen
 
 _BACKLOG: Final = 2048
 _GRACE_SECONDS: Final = 5
@@ -22,7 +22,7 @@ _HEADER_BYTES: Final = 65_536
 class Server:
     """`with Server(app) as server:` serves at `server.url`. Port 0 chooses a free one.
 
-    Binds the socket at once: who can be given the URL can connect. Raises `UsageError` when the port is taken.
+    Binds the socket at once: who can be given the URL can connect. Raises `CannotListen` when the port is taken.
     """
 
     def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -85,7 +85,7 @@ def _bound(host: str, port: int) -> socket.socket:
             bound.close()
             raise
     except OSError as error:
-        raise UsageError(
+        raise CannotListen(
             f"cannot listen on {host}, port {port}: {error.strerror or error}",
             hint="Choose another one with --port, or stop what uses it.",
         ) from None
