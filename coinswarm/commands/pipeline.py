@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coinswarm.candles import EARLIEST, LATEST, Pair, Timeframe
+from coinswarm.candles import Pair, Timeframe
+from coinswarm.commands.moments import moment
 from coinswarm.commands.run import Remote, Run, Yes, command
 from coinswarm.errors import CoinswarmError, UsageError
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-_HOW_TO_WRITE_A_TIME = "Write unix seconds, 2024-01-31 or 2024-01-31T12:00:00Z."
+ROWS_FOR_A_RATE = 1_000
+"""Fewer rows take no time that says anything about speed."""
 
 
 @command(app, "fetch")
@@ -52,9 +53,9 @@ def fetch(
     """Queue closed candles of PAIR, newest first. Never writes to D1 itself."""
     from coinswarm import render, wiring
     from coinswarm.fetchers.producer import collect
-    from coinswarm.log.opening import open_log
     from coinswarm.fetchers.report import FetchRequest
     from coinswarm.interrupt import graceful
+    from coinswarm.log.opening import open_log
 
     if everything and pages is not None:
         raise UsageError("--all and --pages exclude each other", hint="Give one of them.")
@@ -66,8 +67,8 @@ def fetch(
         pair=Pair.parse(pair or defaults.pair),
         timeframe=Timeframe.parse(timeframe or defaults.timeframe),
         limit=defaults.limit if limit is None else limit,
-        to_ts=_moment("--to-ts", to_ts, now),
-        since=_moment("--since", since, now),
+        to_ts=moment("--to-ts", to_ts, now),
+        since=moment("--since", since, now),
         pages=None if until_done else 1 if pages is None else pages,
         rows_per_message=rows_per_message,
         dry_run=dry_run,
@@ -89,9 +90,9 @@ def fetch(
                 request,
                 clock=run.clock,
                 on_page=lambda r: bar(r.queued, None, f"candles queued, back to {render.moment(r.oldest)}"),
-                log=log,
                 stop=interrupt,
                 waiting=interrupt.waiting,
+                log=log,
             )
         except CoinswarmError as error:
             if error.report is not None and error.report.queued and not run.json:
@@ -102,39 +103,6 @@ def fetch(
         raise typer.Exit(interrupt.exit_code)
     if report.incomplete:
         raise typer.Exit(CoinswarmError.exit_code)
-
-
-def _moment(flag: str, text: str | None, now: int) -> int | None:
-    """Unix seconds from what a person writes. Raises `UsageError`: milliseconds and the future are never guessed at."""
-    if text is None:
-        return None
-    try:
-        moment = int(text)
-    except ValueError:
-        moment = _iso_moment(flag, text)
-    else:
-        _check_seconds(flag, moment, now)
-    if moment > now:
-        raise UsageError(f"{flag} {text} lies in the future", hint="Candles are only stored once they are closed.")
-    return moment
-
-
-def _iso_moment(flag: str, text: str) -> int:
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{flag} {text!r} is not a time", hint=_HOW_TO_WRITE_A_TIME) from None
-    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp())
-
-
-def _check_seconds(flag: str, moment: int, now: int) -> None:
-    if 0 <= moment < LATEST:
-        return
-    hint = _HOW_TO_WRITE_A_TIME
-    for unit, factor in (("Milliseconds", 1_000), ("Microseconds", 1_000_000), ("Nanoseconds", 1_000_000_000)):
-        if EARLIEST <= moment // factor <= now:
-            hint = f"{unit}? Then: {flag} {moment // factor}"
-    raise UsageError(f"{flag} {moment} is not in unix seconds", hint=hint)
 
 
 def _show_fetched(report: FetchReport) -> None:
@@ -154,7 +122,6 @@ def _show_fetched(report: FetchReport) -> None:
         "outside what was asked for": report.skipped.outside,
     }
     if any(skipped.values()):
-    from coinswarm.log.opening import open_log
         render.line("  not queued: " + ", ".join(f"{n:,} {why}" for why, n in skipped.items() if n))
     for example in report.skipped.examples:
         render.line(f"    {example}")
@@ -162,13 +129,19 @@ def _show_fetched(report: FetchReport) -> None:
         render.line(f"  gaps: {len(report.gaps):,}, {report.missing:,} candles that the source does not have")
     for note in report.notes:
         render.line(f"  note: {note}")
+    if report.interrupted:
+        render.warn("stopped when asked to: what is queued stays queued")
     if report.incomplete:
         render.warn(report.incomplete)
 
 
 def _after_fetch(report: FetchReport) -> list[str]:
+    """`--since` reached is the end of what was wanted: nobody is told to go on beyond it."""
     steps = [] if report.request.dry_run or not report.queued else ["coinswarm consume"]
-    return steps + ([report.next_trigger] if report.next_trigger else [])
+    since, cursor = report.request.since, report.next_to_ts
+    if report.next_trigger is None or (since is not None and cursor is not None and cursor < since):
+        return steps
+    return [*steps, report.next_trigger]
 
 
 @command(app, "consume")
@@ -190,6 +163,7 @@ def consume(
     from coinswarm import render, wiring
     from coinswarm.consumer.worker import worker_for
     from coinswarm.interrupt import graceful
+    from coinswarm.log.opening import open_log
 
     if remote:
         run.confirm_remote(f"write to price_data of the D1 database {run.stack.database().name}", yes=yes)
@@ -212,7 +186,9 @@ def consume(
                 if error.report is not None and error.report.messages and not run.json:
                     _show_consumed(error.report)
                 raise
-    run.report(report.as_json(), lambda: _show_consumed(report), *_after_consume(report))
+    run.report(
+        report.as_json(), lambda: _show_consumed(report), *_after_consume(report, queue.name, remote_queue=remote_queue)
+    )
     if interrupt.exit_code is not None:
         raise typer.Exit(interrupt.exit_code)
 
@@ -221,11 +197,16 @@ def _show_consumed(report: ConsumeReport) -> None:
     from coinswarm import render
 
     rows = report.rows
-    render.line(
-        f"Stored {render.count(rows.inserted, 'new row')} from {render.count(report.messages, 'message')} "
-        f"in {render.count(report.batches, 'batch', plural='batches')}, "
-        f"{report.seconds:.1f} s ({report.rows_per_second:,.0f} rows/s)."
-    )
+    if report.messages or report.paused or report.interrupted:
+        pace = f" ({report.rows_per_second:,.0f} rows/s)" if rows.received >= ROWS_FOR_A_RATE else ""
+        render.line(
+            f"Stored {render.count(rows.inserted, 'new row')} from {render.count(report.messages, 'message')} "
+            f"in {render.count(report.batches, 'batch', plural='batches')}, {report.seconds:.1f} s{pace}."
+        )
+    else:
+        render.line("Nothing is waiting: the queue is empty.")
+    if report.interrupted:
+        render.warn("stopped when asked to: what was not settled is still in the queue")
     for number, noun, text in (
         (rows.duplicate, "row", "already there, not touched"),
         (rows.rejected, "row", "rejected"),
@@ -255,5 +236,8 @@ def _show_consumed(report: ConsumeReport) -> None:
         render.line(f"  note: {note}")
 
 
-def _after_consume(report: ConsumeReport) -> list[str]:
-    return [*(["coinswarm queues dlq list"] if report.dead_lettered else []), "coinswarm d1 stats"]
+def _after_consume(report: ConsumeReport, queue: str, *, remote_queue: bool) -> list[str]:
+    where = " --remote" if remote_queue else ""
+    steps = [f"coinswarm queues resume-delivery {queue}{where}"] if report.paused else []
+    steps += [f"coinswarm queues dlq list{where}"] if report.dead_lettered else []
+    return [*steps, *(["coinswarm consume"] if report.interrupted else []), "coinswarm d1 stats"]

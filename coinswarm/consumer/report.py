@@ -48,6 +48,10 @@ class ConsumeReport:
     conflict_examples: list[Conflict] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     """Why messages were dead-lettered or dropped, with how many."""
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    """Those of them that were dead-lettered."""
+    paused: bool = False
+    """It ended because delivery from the queue is paused."""
     rows_written: int = 0
     """Billed: one a row for the table and one for each of its indexes."""
     batches: int = 0
@@ -58,16 +62,20 @@ class ConsumeReport:
 
     @property
     def rows_per_second(self) -> float:
-        return self.rows.received / self.seconds if self.seconds > 0 else 0.0
+        """Rows that are in the table now, new or not."""
+        return (self.rows.inserted + self.rows.duplicate) / self.seconds if self.seconds > 0 else 0.0
 
     def add_conflicts(self, conflicts: list[Conflict]) -> None:
         self.conflicts += len(conflicts)
         self.conflict_examples += conflicts[: max(0, CONFLICTS_NAMED - len(self.conflict_examples))]
 
-    def add_reason(self, reason: str, count: int = 1) -> None:
+    def add_reason(self, reason: str, count: int = 1, *, dropped: bool = False) -> None:
         """Reasons name rows and values, so that there may be as many as messages: the first ones are kept."""
         known = reason in self.reasons or len(self.reasons) < REASONS_KEPT
-        self.reasons[reason if known else OTHER_REASONS] += count
+        kept = reason if known else OTHER_REASONS
+        self.reasons[kept] += count
+        if not dropped:
+            self.dead_letters[kept] += count
 
     def figures(self) -> dict[str, Any]:
         """What the log keeps of a run."""
@@ -103,6 +111,7 @@ class ConsumeReport:
             "conflicts": self.conflicts,
             "conflict_examples": [_conflict_as_json(conflict) for conflict in self.conflict_examples],
             "reasons": dict(self.reasons),
+            "dead_letters": [{"reason": why, "messages": n} for why, n in self.dead_letters.most_common()],
             "rows_written": self.rows_written,
             "batches": self.batches,
             "seconds": round(self.seconds, 3),

@@ -57,7 +57,7 @@ class Verdict:
             report.add_reason(letter.reason)
         given_up = settled.dead_lettered + settled.dropped - len(self.settlement.dead_letters)
         if given_up > 0:
-            report.add_reason(self.retry_reason, given_up)
+            report.add_reason(self.retry_reason, given_up, dropped=settled.dropped > 0)
         report.rows.rejected += self.rejected
         if self.stored is None:
             report.rows.received += self.rejected

@@ -111,12 +111,14 @@ class Worker:
         """Add what left the queue while this ran and no settlement told of: too old, or its deliveries used up."""
         report, after = self.report, self.queue.departures()
         report.expired += after.expired - before.expired
-        unseen_dropped = after.dropped - before.dropped - (report.dropped - dropped)
-        unseen_letters = after.dead_lettered - before.dead_lettered - (report.dead_lettered - dead_lettered)
-        report.dropped += max(0, unseen_dropped)
-        report.dead_lettered += max(0, unseen_letters)
-        if (unseen := max(0, unseen_dropped) + max(0, unseen_letters)) > 0:
-            report.add_reason(UNSETTLED, unseen)
+        unseen_dropped = max(0, after.dropped - before.dropped - (report.dropped - dropped))
+        unseen_letters = max(0, after.dead_lettered - before.dead_lettered - (report.dead_lettered - dead_lettered))
+        report.dropped += unseen_dropped
+        report.dead_lettered += unseen_letters
+        if unseen_letters:
+            report.add_reason(UNSETTLED, unseen_letters)
+        if unseen_dropped:
+            report.add_reason(UNSETTLED, unseen_dropped, dropped=True)
 
 
 def worker_for(
@@ -260,6 +262,7 @@ class _Drain:
         if self.watch:
             return False
         if self.paused:
+            self.report.paused = True
             self.report.notes.append(f"delivery from {self.queue.name} is paused; what it holds is still there")
             return True
         return self.queue.wait_hint_ms() is None
