@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from operator import le, mod
 from typing import Annotated, Any, Final, Literal
 
@@ -130,15 +130,22 @@ def _fit_together(values: Values, taken: float) -> bool:
     if not values:
         return True
     symbols, opens, timeframes, first, high, low, last, _, _, sources = columns(values)
+    frames = _distinct(timeframes)
+    grids = repeat(GRID[timeframes[0]]) if len(frames) == 1 else map(GRID.__getitem__, timeframes)
     return (
-        not any(map(mod, opens, map(GRID.__getitem__, timeframes)))
-        and max(opens) + max(map(SECONDS.__getitem__, set(timeframes))) <= taken
+        not any(map(mod, opens, grids))
+        and max(opens) + max(map(SECONDS.__getitem__, frames)) <= taken
         and all(map(le, low, first))
         and all(map(le, first, high))
         and all(map(le, low, last))
         and all(map(le, last, high))
-        and all(map(is_clean, {*symbols, *sources}))
+        and all(map(is_clean, _distinct(symbols) | _distinct(sources)))
     )
+
+
+def _distinct(names: list[str]) -> set[str]:
+    """A batch is mostly of one series, and to count one name is quicker than to hash them all."""
+    return {names[0]} if names.count(names[0]) == len(names) else set(names)
 
 
 def _decode_row_by_row(body: bytes, taken: float) -> Decoded:
