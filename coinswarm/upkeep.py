@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coinswarm import wiring
 from coinswarm.clock import Clock
+from coinswarm.cloudflare_account import cloudflare
 from coinswarm.config import Stack
 from coinswarm.errors import DatabaseNotFound, StorageError, UsageError
-from coinswarm.wiring import queue_file
 
 if TYPE_CHECKING:
     from coinswarm.config import D1Database
+    from coinswarm.d1.past import Past
     from coinswarm.fsck.findings import Checked, Rule
 
 
@@ -34,6 +37,24 @@ def path_of(declared: D1Database, stack: Stack) -> Path:
     return database_path(declared.local_id, stack.state_dir)
 
 
+@contextmanager
+def past(stack: Stack, key: str | None, clock: Clock, *, remote: bool) -> Iterator[Past]:
+    """Time Travel of one database, here or on Cloudflare."""
+    from coinswarm.d1.past import LocalPast, RemotePast
+    from coinswarm.d1.path import database_uuid
+    from coinswarm.d1.remote import find
+    from coinswarm.d1.snapshots import Snapshots
+
+    if remote:
+        with cloudflare(stack, clock) as api:
+            yield RemotePast(api, find(api, wiring.remote_name(stack, key)))
+        return
+    name, path = database_file(stack, key)
+    declared = stack.database(key)
+    points = Snapshots(stack.state_dir / "v3" / "coinswarm" / "time-travel", clock, window_days=stack.time_travel_days)
+    yield LocalPast(name, database_uuid(declared.id, declared.local_id), path, points, clock)
+
+
 class Fsck:
     """The files that one `coinswarm fsck` is about, and what is done to them.
 
@@ -50,7 +71,7 @@ class Fsck:
             self.database = _file_or_database(stack, key)
         elif queue is None:
             configured = stack()
-            self.queue_file = _existing(queue_file(configured))
+            self.queue_file = _existing(wiring.queue_file(configured))
             self.database = _existing(path_of(configured.database(), configured))
 
     def check(self) -> list[Checked]:

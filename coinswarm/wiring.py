@@ -125,7 +125,7 @@ def database(stack: Stack, key: str | None, clock: Clock, *, remote: bool = Fals
     from coinswarm.d1.remote import RemoteDatabase
 
     with cloudflare(stack, clock) as api:
-        found = RemoteDatabase.open(api, _remote_name(stack, key))
+        found = RemoteDatabase.open(api, remote_name(stack, key))
         with closing(_metered(found, "remote", stack, clock)) as opened:
             yield opened
 
@@ -162,7 +162,7 @@ def pipeline(
 def _remote_ingest(stack: Stack, api: CloudflareApi, clock: Clock) -> Database:
     from coinswarm.d1.remote import RemoteDatabase
 
-    found = RemoteDatabase.open(api, _remote_name(stack, None), idempotent_batches=True)
+    found = RemoteDatabase.open(api, remote_name(stack, None), idempotent_batches=True)
     return _metered(found, "remote", stack, clock)
 
 
@@ -181,7 +181,7 @@ def transfer(stack: Stack, key: str | None, clock: Clock) -> Iterator[Transfer]:
     from coinswarm.transport import http_client
 
     with cloudflare(stack, clock) as api, http_client() as files:
-        yield Transfer(api, find(api, _remote_name(stack, key)), files=files)
+        yield Transfer(api, find(api, remote_name(stack, key)), files=files)
 
 
 def export(
@@ -260,7 +260,7 @@ def migrations_of(declared: D1Database) -> list[Migration]:
     return migrations_in(folder, declared.migrations_glob)
 
 
-def _remote_name(stack: Stack, key: str | None) -> str:
+def remote_name(stack: Stack, key: str | None) -> str:
     """The id the configuration knows; what it does not know is a name or id on Cloudflare."""
     if key is not None and not any(declared.known_as(key) for declared in stack.databases):
         return key

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coinswarm.commands import past
 from coinswarm.commands.run import Local, Remote, Run, Yes, command
 from coinswarm.errors import UsageError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="D1 databases: look into, query, migrate.", no_args_is_help=True, add_completion=False)
 migrations = typer.Typer(help="Migrations, as wrangler keeps them.", no_args_is_help=True, add_completion=False)
 app.add_typer(migrations, name="migrations")
+app.add_typer(past.app, name="time-travel")
+command(app, "backup")(past.backup)
 
 Name = Annotated[
     str | None, typer.Argument(metavar="DATABASE", help="Name, binding or id; the pipeline's own unless said.")
@@ -66,12 +69,15 @@ def info(run: Run, database: Name = None, local: Local = False, remote: Remote =
 
 
 @command(app, "stats")
-def stats(run: Run, database: Name = None, local: Local = False, remote: Remote = False) -> None:
+def stats(run: Run, database: Name = None, local: Local = False, remote: Remote = False, yes: Yes = False) -> None:
     """What price_data holds: every series with its rows, first and last candle and gaps."""
     from coinswarm import render
+    from coinswarm.commands.reading import confirm_reading
     from coinswarm.d1.stats import stats as read_stats
 
     with _database(run, database, local=local, remote=remote) as opened:
+        if remote:
+            confirm_reading(run, opened, "price_data", yes=yes)
         document = read_stats(opened)
 
     def show() -> None:
@@ -103,12 +109,15 @@ def execute(
 ) -> None:
     """Run SQL as D1 would, in one transaction; exits 1 and changes nothing if a statement fails."""
     from coinswarm import render
+    from coinswarm.commands.reading import warn_of_reading
 
     if remote and not local and sql is None and file is not None and _is_large(file):
         _import(run, database, file, yes=yes)
         return
     text = _sql_text(sql, file)
     with _database(run, database, local=local, remote=remote) as opened:
+        if remote:
+            warn_of_reading(opened, text)
         _before_write(run, opened, "run SQL", remote=remote, yes=yes)
         results = opened.execute(text)
     document = [{"results": result.objects, "success": True, "meta": result.meta.as_json()} for result in results]
@@ -177,9 +186,11 @@ def export(
     no_data: Annotated[bool, typer.Option("--no-data", help="Only tables, indexes, triggers and views.")] = False,
     local: Local = False,
     remote: Remote = False,
+    yes: Yes = False,
 ) -> None:
     """The database as SQL text, which `d1 execute --file` takes; FILE is replaced once all of it is there."""
     from coinswarm import render, wiring
+    from coinswarm.commands.reading import confirm_reading
     from coinswarm.d1.export import STDOUT, output
 
     _not_both(local, remote)
@@ -187,6 +198,9 @@ def export(
         raise UsageError("--no-schema and --no-data together leave nothing to export", hint="Give one of them.")
     if run.json and target == STDOUT:
         raise UsageError("--json and --output - both want stdout", hint="Give --output a file.")
+    if remote and not no_data:
+        with _database(run, database, local=local, remote=remote) as opened:
+            confirm_reading(run, opened, ", ".join(table or ["all tables"]), yes=yes)
     with output(target) as file:
         name = wiring.export(
             run.stack,

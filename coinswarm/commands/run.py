@@ -133,6 +133,11 @@ class Run:
         if not yes and sys.stdin.isatty() and not self.agreed("Go on?"):
             raise UsageError("nothing was changed", hint="Answer y, or give --yes.")
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is a person to be asked."""
+        return sys.stdin.isatty()
+
     def agreed(self, question: str) -> bool:
         """What the person at the terminal answers; without a terminal nobody agrees."""
         return sys.stdin.isatty() and typer.confirm(question, default=False, err=True)

@@ -96,6 +96,7 @@ def load(
         source_urls=around.source_urls,
         fetch=own.fetch,
         plan=own.plan,
+        time_travel_days=own.time_travel_days,
         env_name=env_name,
         files=tuple(paths),
         warnings=tuple(diagnostics.warnings),

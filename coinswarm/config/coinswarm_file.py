@@ -11,11 +11,11 @@ from coinswarm.config.masking import shown
 from coinswarm.config.plan import Plan
 from coinswarm.config.plan_file import read_plan
 from coinswarm.config.read import label, present, read_table
-from coinswarm.config.stack import SOURCES, FetchDefaults
+from coinswarm.config.stack import SOURCES, TIME_TRAVEL_DAYS, FetchDefaults
 from coinswarm.errors import UsageError
 
 FILE_NAME: Final = "coinswarm.toml"
-SECTIONS: Final = ("fetch", "plan")
+SECTIONS: Final = ("fetch", "plan", "time_travel")
 FETCH_KEYS: Final = ("pair", "source", "timeframe", "limit")
 
 
@@ -25,6 +25,7 @@ class CoinswarmFile:
 
     fetch: FetchDefaults = field(default_factory=FetchDefaults)
     plan: Plan = field(default_factory=Plan)
+    time_travel_days: int = TIME_TRAVEL_DAYS
 
 
 def read_coinswarm_file(folders: list[Path], cwd: Path, diagnostics: Diagnostics) -> CoinswarmFile:
@@ -42,7 +43,20 @@ def read_coinswarm_file(folders: list[Path], cwd: Path, diagnostics: Diagnostics
     return CoinswarmFile(
         fetch=_fetch(table.get("fetch", {}), where, diagnostics),
         plan=read_plan(table.get("plan", {}), where, diagnostics),
+        time_travel_days=_days(table.get("time_travel", {}), where, diagnostics),
     )
+
+
+def _days(section: Any, where: str, diagnostics: Diagnostics) -> int:
+    if not isinstance(section, dict):
+        diagnostics.fault(where, f'The field "time_travel" should be an object but got {shown(section)}.')
+        return TIME_TRAVEL_DAYS
+    diagnostics.unexpected(where, "time_travel", section, ("days",))
+    days = section.get("days", TIME_TRAVEL_DAYS)
+    if problem := _limit_problem(days):
+        diagnostics.fault(where, f"time_travel.days {problem}, got {shown(days)}")
+        return TIME_TRAVEL_DAYS
+    return days if isinstance(days, int) else TIME_TRAVEL_DAYS
 
 
 def _fetch(fetch: Any, where: str, diagnostics: Diagnostics) -> FetchDefaults:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from coinswarm.config.masking import Secret, Vars
 from coinswarm.config.plan import Plan
@@ -19,6 +20,9 @@ SOURCES = ("cryptocompare", "binance", "binanceus", "coingecko", "kraken", "coin
 API_BASE_URL = "https://api.cloudflare.com/client/v4"
 BUILT_IN = "the built-in stack"
 """What messages call the configuration that is used where there is no wrangler file."""
+
+TIME_TRAVEL_DAYS: Final = 30
+"""As at Cloudflare. https://developers.cloudflare.com/d1/reference/time-travel/"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,8 @@ class Stack:
     source_urls: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """By source; only those that are replaced. Without a trailing slash."""
     fetch: FetchDefaults = FetchDefaults()
+    time_travel_days: int = TIME_TRAVEL_DAYS
+    """How long restore points of local databases are kept."""
     plan: Plan = field(default_factory=Plan)
     """What the producer collects at every cron fire."""
     env_name: str | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -29,3 +30,8 @@ def database_path(key: str, persist_to: Path = PERSIST_TO) -> Path:
     name = hmac.digest(class_key, key.encode(), "sha256")[:16]
     check = hmac.digest(class_key, name, "sha256")[:16]
     return persist_to / "v3" / "d1" / _CLASS / f"{(name + check).hex()}.sqlite"
+
+
+def database_uuid(database_id: str | None, key: str) -> str:
+    """Its id on Cloudflare; a database that has none yet gets one of its own here, always the same."""
+    return (database_id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"coinswarm:d1:{key}"))).lower()

@@ -2,8 +2,8 @@
 
 A point is a whole copy in pieces of 64 KB; a piece that another point has too is stored once, compressed. So a point of
 a database that only grows costs what was added. Points of the last day are all kept, of older days the last one, for
-30 days (https://developers.cloudflare.com/d1/reference/time-travel/). Unlike Cloudflare's, which can return to any
-moment, these are the moments at which the server took one; docs/server.md says which.
+30 days (https://developers.cloudflare.com/d1/reference/time-travel/) or as many as are configured. Unlike Cloudflare's,
+which can return to any moment, these are the moments at which somebody took one; docs/d1.md says when that is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from coinswarm.clock import Clock
-from coinswarm.errors import InvalidRequest
+from coinswarm.errors import InvalidRequest, StorageCorrupt
 from coinswarm.storage import connect, transaction, translated
 
 WINDOW_DAYS: Final = 30
@@ -51,11 +51,22 @@ class Point:
     taken_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What there is of one database's past."""
+
+    points: int
+    oldest_ms: int | None
+    bytes: int
+    """On disk."""
+
+
 class Snapshots:
     """The points of all databases, one file a database in `directory`. May be used from several threads."""
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, *, window_days: int = WINDOW_DAYS) -> None:
         self._directory = directory
+        self.window_days = window_days
         self._clock = clock
         self._lock = threading.RLock()
 
@@ -69,7 +80,7 @@ class Snapshots:
                 if before is not None and before[3] == pieces:
                     return Point(*before[:3])
                 point = self._record(connection, pieces)
-                _prune(connection, point.taken_ms)
+                _prune(connection, point.taken_ms, self.window_days)
             return point
 
     def _record(self, connection: sqlite3.Connection, pieces: bytes) -> Point:
@@ -90,7 +101,7 @@ class Snapshots:
                 "SELECT number, bookmark, taken_ms FROM points WHERE bookmark = ?", (bookmark,)
             ).fetchone()
         if row is None:
-            raise InvalidRequest(f"There is no restore point {bookmark}; they are kept for {WINDOW_DAYS} days")
+            raise InvalidRequest(f"There is no restore point {bookmark}; they are kept for {self.window_days} days")
         return Point(*row)
 
     def at(self, database_id: str, moment_ms: int) -> Point:
@@ -102,6 +113,14 @@ class Snapshots:
         if row is None:
             raise InvalidRequest("There is no restore point at or before that time")
         return Point(*row)
+
+    def kept(self, database_id: str) -> Kept:
+        """How far back one can go, and what that takes."""
+        with self._lock, self._file(database_id) as connection:
+            count, oldest = connection.execute("SELECT count(*), min(taken_ms) FROM points").fetchone()
+        path = self._path(database_id)
+        sizes = [Path(f"{path}{suffix}") for suffix in ("", "-wal")]
+        return Kept(count, oldest, sum(each.stat().st_size for each in sizes if each.exists()))
 
     def restore(self, database_id: str, path: Path, point: Point) -> None:
         """Put the database in `path` back to `point`, in one transaction of SQLite's."""
@@ -150,9 +169,13 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield piece
 
 
+def _name(piece: bytes) -> bytes:
+    return hashlib.blake2b(piece, digest_size=_HASH_BYTES).digest()
+
+
 def _store(connection: sqlite3.Connection, piece: bytes) -> bytes:
     """Keep a piece, once, and return its hash."""
-    name = hashlib.blake2b(piece, digest_size=_HASH_BYTES).digest()
+    name = _name(piece)
     if connection.execute("SELECT 1 FROM pieces WHERE hash = ?", (name,)).fetchone() is None:
         connection.execute("INSERT INTO pieces VALUES (?, ?)", (name, zlib.compress(piece, 1)))
     return name
@@ -163,15 +186,18 @@ def _rebuild(connection: sqlite3.Connection, point: Point, write: Callable[[byte
     for start in range(0, len(pieces), _HASH_BYTES):
         name = pieces[start : start + _HASH_BYTES]
         (data,) = connection.execute("SELECT data FROM pieces WHERE hash = ?", (name,)).fetchone()
-        write(zlib.decompress(data))
+        piece = zlib.decompress(data)
+        if _name(piece) != name:
+            raise StorageCorrupt(f"the restore point {point.bookmark} is damaged; nothing was restored")
+        write(piece)
 
 
-def _prune(connection: sqlite3.Connection, now_ms: int) -> None:
+def _prune(connection: sqlite3.Connection, now_ms: int, days: int) -> None:
     """Drop points that are too old or too many, and the pieces that only they had."""
     dropped = connection.execute(
         "DELETE FROM points WHERE taken_ms < :oldest OR (taken_ms < :yesterday AND number NOT IN "
         "(SELECT max(number) FROM points GROUP BY taken_ms / :day))",
-        {"oldest": now_ms - WINDOW_DAYS * _DAY_MS, "yesterday": now_ms - _DAY_MS, "day": _DAY_MS},
+        {"oldest": now_ms - days * _DAY_MS, "yesterday": now_ms - _DAY_MS, "day": _DAY_MS},
     ).rowcount
     if not dropped:
         return

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from coinswarm.clock import Clock
 from coinswarm.d1.catalogue import Catalogue
-from coinswarm.d1.snapshots import Snapshots
+from coinswarm.d1.snapshots import WINDOW_DAYS, Snapshots
 from coinswarm.d1.time_travel import TimeTravel
 from coinswarm.errors import QueueNotFound
 from coinswarm.queue.types import Queue, QueueInfo, QueueStore
@@ -49,6 +49,7 @@ class Account:
     name: str = "coinswarm"
     plain_json: bool = False
     """Pull JSON bodies as they are instead of in base64."""
+    time_travel_days: int = WINDOW_DAYS
     usage: Usage = field(init=False)
     time_travel: TimeTravel = field(init=False)
     transfers: Transfers = field(init=False)
@@ -58,7 +59,8 @@ class Account:
     def __post_init__(self) -> None:
         state = state_folder(self.persist_to)
         self.usage = Usage(self.clock)
-        self.time_travel = TimeTravel(self.catalogue, Snapshots(state / "time-travel", self.clock), self.clock)
+        points = Snapshots(state / "time-travel", self.clock, window_days=self.time_travel_days)
+        self.time_travel = TimeTravel(self.catalogue, points, self.clock)
         self.transfers = Transfers(
             state / "transfers", self.catalogue, self.time_travel, self.usage, Jobs(self.clock), self.clock
         )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from coinswarm.clock import Clock
-from coinswarm.config import D1Database, Stack
+from coinswarm.config import Stack
 from coinswarm.d1.catalogue import BoundDatabase, Catalogue, DatabaseInfo
 from coinswarm.d1.local import LocalDatabase
+from coinswarm.d1.path import database_uuid
 from coinswarm.d1.usage import Metered, UsageMeter, usage_file
 from coinswarm.server.account import LOCAL_ACCOUNT_ID, Account, AccountQueues, state_folder
 from coinswarm.server.schedules import Schedules
@@ -32,7 +32,7 @@ def open_account(stack: Stack, queues: AccountQueues, clock: Clock, *, plain_jso
     crons: dict[str, list[str]] = {}
     for cron in stack.crons:
         crons.setdefault(cron.worker, []).append(cron.expression)
-    bound = [BoundDatabase(d.name, _uuid(d), d.local_id) for d in stack.databases]
+    bound = [BoundDatabase(d.name, database_uuid(d.id, d.local_id), d.local_id) for d in stack.databases]
     schedules = Schedules(state_folder(stack.state_dir) / "schedules.json", crons, clock)
     with closing(Catalogue(stack.state_dir, configured=bound, opener=opener, clock=clock)) as catalogue:
         account = Account(
@@ -43,11 +43,7 @@ def open_account(stack: Stack, queues: AccountQueues, clock: Clock, *, plain_jso
             clock,
             id=stack.account_id or LOCAL_ACCOUNT_ID,
             plain_json=plain_json,
+            time_travel_days=stack.time_travel_days,
         )
         with closing(account):
             yield account
-
-
-def _uuid(database: D1Database) -> str:
-    """Its id on Cloudflare; a database that has none yet gets one of its own here, always the same."""
-    return (database.id or str(uuid.uuid5(uuid.NAMESPACE_URL, f"coinswarm:d1:{database.local_id}"))).lower()
