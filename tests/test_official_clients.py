@@ -103,6 +103,23 @@ def refusal(kind: str, call: Callable[..., Any], *arguments: Any, **named: Any) 
 
 
 @pytest.mark.wrangler
+@pytest.mark.slow
+def test_wrangler_finds_the_account_by_the_token_alone(local: Local, tmp_path: Path) -> None:
+    environment = {"CLOUDFLARE_API_BASE_URL": local.url, "CLOUDFLARE_API_TOKEN": TOKEN}
+    ran = wrangler("d1", "list", "--json", cwd=tmp_path, environment=environment)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert DATABASE in {database["name"] for database in json.loads(ran.stdout)}
+
+
+@pytest.mark.wrangler
+@pytest.mark.slow
+def test_wrangler_turns_the_pages_of_queues(local: Local) -> None:
+    local.done("queues", "create", "on-page-one")
+    assert "on-page-one" in local.done("queues", "list", "--page", "1")
+    assert "on-page-one" not in local.done("queues", "list", "--page", "2")
+
+
+@pytest.mark.wrangler
 def test_wrangler_knows_who_it_is(local: Local) -> None:
     shown = local.done("whoami")
     assert local.account in shown

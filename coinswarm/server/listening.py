@@ -9,6 +9,7 @@ from typing import Final, Self
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from coinswarm.errors import CannotListen
 
@@ -17,6 +18,17 @@ _GRACE_SECONDS: Final = 5
 """Requests in flight get so long when the server stops."""
 _KEEP_ALIVE_SECONDS: Final = 75
 _HEADER_BYTES: Final = 65_536
+
+
+class _AnsweringProtocol(H11Protocol):
+    """Answers a client that closed its sending half after a whole request, before it closes the connection."""
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never asks to keep the connection
+        cycle = getattr(self, "cycle", None)  # there is none before the first request, whatever its type says
+        if cycle is None or cycle.more_body or cycle.response_complete:
+            return False
+        cycle.keep_alive = False
+        return True
 
 
 class Server:
@@ -36,7 +48,7 @@ class Server:
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
             h11_max_incomplete_event_size=_HEADER_BYTES,
-            http="h11",
+            http=_AnsweringProtocol,
             ws="none",
             server_header=False,
         )
