@@ -394,6 +394,18 @@ def test_the_cron_triggers_are_those_configured_until_they_are_put(api: Api, tmp
         assert later.result("PUT", path, []) == {"schedules": []}
 
 
+def test_a_worker_that_plays_a_part_is_deployed_and_no_other(api: Api) -> None:
+    (script,) = api.account.schedules.workers()
+    (deployed,) = api.result("GET", f"/workers/scripts/{script}/deployments")["deployments"]
+    assert deployed["versions"] == [{"percentage": 100, "version_id": deployed["id"]}]
+    assert api.refusal("GET", "/workers/scripts/unknown/deployments")[:2] == (404, 10007)
+    api.clock.advance(60)
+    queue_id = api.queue(pulled=False)
+    api.result("POST", f"{QUEUES}/{queue_id}/consumers", {"type": "worker", "script_name": "unknown"})
+    (now,) = api.result("GET", "/workers/scripts/unknown/deployments")["deployments"]
+    assert now["created_on"] > deployed["created_on"]
+
+
 @pytest.mark.parametrize("body", [b"", b"x", b"[1]", b'[{"cron": 1}]', b'[{"cron": "every day"}]', b'{"schedules": 1}'])
 def test_schedules_that_are_none_are_refused(api: Api, body: bytes) -> None:
     assert api.refusal("PUT", "/workers/scripts/w/schedules", body)[:2] == (400, 10021)

@@ -25,7 +25,7 @@
     └── CloudflareError                has Cloudflare's error `code` and `http_status`
         ├── ApiError                   the API refused the request before a queue or a database saw it
         │   ├── Unauthorized · AccountForbidden · HostRefused · NotRouted · MethodNotAllowed
-        │   ├── InvalidRequest · InvalidWorkersRequest · RequestTooLarge · RequestTimeout
+        │   ├── InvalidRequest · InvalidWorkersRequest · WorkerNotFound · RequestTooLarge · RequestTimeout
         │   └── TooManyRequests (retryable) · ApiUnavailable (retryable)
         ├── QueueError
         │   ├── QueueNotFound · QueueExists · InvalidQueueName (exit 2) · InvalidQueueSettings (exit 2)
@@ -61,6 +61,7 @@ from coinswarm.errors.api import (
     RequestTooLarge,
     TooManyRequests,
     Unauthorized,
+    WorkerNotFound,
 )
 from coinswarm.errors.base import (
     EXIT_DONE,
@@ -193,4 +194,5 @@ __all__ = [
     "UnknownPair",
     "UnsupportedTimeframe",
     "UsageError",
+    "WorkerNotFound",
 ]

@@ -68,6 +68,13 @@ class InvalidWorkersRequest(ApiError):
     code = 10021
 
 
+class WorkerNotFound(ApiError):
+    """This Worker does not exist on your account."""
+
+    code = 10007
+    http_status = 404
+
+
 class RequestTooLarge(ApiError):
     """The request is larger than the API takes."""
 

@@ -1,12 +1,13 @@
-"""The little of Workers that belongs to a stack: the cron triggers of a script."""
+"""The little of Workers that belongs to a stack: the cron triggers of a script, and that it is deployed."""
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, Final
 
 import msgspec
 
-from coinswarm.errors import InvalidWorkersRequest
+from coinswarm.errors import InvalidWorkersRequest, WorkerNotFound
 from coinswarm.queue.wire import timestamp
 from coinswarm.server.account import Account
 from coinswarm.server.calls import Answer, Call, Route
@@ -32,6 +33,36 @@ def replace_schedules(account: Account, call: Call) -> Answer:
     return Answer(_listed(account.schedules.replace(call.ids["script"], [_cron(item) for item in found])))
 
 
+def deployments(account: Account, call: Call) -> Answer:
+    """A Worker that plays a part here is deployed since it was given that part. Raises `WorkerNotFound`.
+
+    https://developers.cloudflare.com/api/resources/workers/subresources/scripts/subresources/deployments/
+    """
+    script = call.ids["script"]
+    since = _known_since(account, script)
+    if not since:
+        raise WorkerNotFound
+    version = str(uuid.uuid5(uuid.NAMESPACE_URL, f"coinswarm:worker:{script}:{max(since)}"))
+    record = {
+        "id": version,
+        "source": "api",
+        "strategy": "percentage",
+        "author_email": "user@coinswarm.local",
+        "created_on": timestamp(max(since)),
+        "versions": [{"percentage": 100, "version_id": version}],
+    }
+    return Answer({"deployments": [record]})
+
+
+def _known_since(account: Account, script: str) -> list[int]:
+    """When each of the parts that a Worker plays was given to it (ms): cron, consumer, producer."""
+    since = [schedule.modified_on_ms for schedule in account.schedules.of(script)]
+    for queue in account.queues.queues():
+        since += [consumer.created_on_ms for consumer in queue.consumers if consumer.settings.script_name == script]
+        since += [queue.created_on_ms] if script in queue.producers else []
+    return since
+
+
 def _cron(item: object) -> str:
     cron = item.get("cron") if isinstance(item, dict) else None
     if not isinstance(cron, str) or len(cron.split()) != _FIELDS:
@@ -51,4 +82,5 @@ def _listed(found: tuple[Schedule, ...]) -> dict[str, Any]:
 ROUTES: Final = (
     Route("GET", "/accounts/{account}/workers/scripts/{script}/schedules", schedules),
     Route("PUT", "/accounts/{account}/workers/scripts/{script}/schedules", replace_schedules),
+    Route("GET", "/accounts/{account}/workers/scripts/{script}/deployments", deployments),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coinswarm.errors import InvalidRequest, InvalidWorkersRequest
+from coinswarm.errors import InvalidRequest, InvalidWorkersRequest, WorkerNotFound
 from coinswarm.server.openapi import forms
 from coinswarm.server.openapi.forms import listed, mapped, ref, sent, told
 from coinswarm.server.openapi.operations import OF_AN_ACCOUNT, Operation, fault
@@ -18,6 +18,16 @@ _CRON: Final[forms.Schema] = {
     "pattern": r"^[0-9A-Za-z*,/#-]+( [0-9A-Za-z*,/#-]+){4}$",
     "example": "*/30 * * * *",
 }
+_DEPLOYMENT: Final = told(
+    {
+        "id": forms.TEXT,
+        "source": forms.TEXT,
+        "strategy": forms.TEXT,
+        "author_email": forms.TEXT,
+        "created_on": forms.MOMENT,
+        "versions": listed(told({"percentage": forms.COUNT, "version_id": forms.TEXT})),
+    }
+)
 _CRONS: Final = listed(sent({"cron": _CRON}, "cron"), maxItems=MOST)
 
 OPERATIONS: Final = {
@@ -47,6 +57,11 @@ OPERATIONS: Final = {
         faults=(fault(InvalidRequest),),
     ),
     f"GET {_SCHEDULES}": Operation("The cron triggers of a Worker", ref("Schedules"), faults=OF_AN_ACCOUNT),
+    "GET /accounts/{account}/workers/scripts/{script}/deployments": Operation(
+        "The deployments of a Worker, the latest first",
+        told({"deployments": listed(_DEPLOYMENT)}),
+        faults=(*OF_AN_ACCOUNT, fault(WorkerNotFound)),
+    ),
     f"PUT {_SCHEDULES}": Operation(
         "Give a Worker these cron triggers and no others",
         ref("Schedules"),
