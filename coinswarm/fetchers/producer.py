@@ -7,7 +7,7 @@ never because a reply was short or empty: outages, thin markets and source limit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -29,7 +29,7 @@ MAX_REQUESTS: Final = 100_000
 
 def collect(
     fetcher: Fetcher,
-    queue: Queue,
+    queue: Queue | list[Candle],
     request: FetchRequest,
     *,
     clock: Clock,
@@ -41,6 +41,7 @@ def collect(
 ) -> FetchReport:
     """Fetch what `request` asks for and queue it; `on_page` hears of every page, `stop` is asked before every request.
 
+    A list in the queue's place takes the candles, for who queues them together with others, and no log tells of it.
     A request is made inside `waiting()`, which may break it off with `Interrupted`: that is a stop, too.
 
     Raises `UsageError` for times in the future, a `SourceError` that no repetition can cure while nothing is queued,
@@ -60,7 +61,7 @@ class _Run:
     def __init__(
         self,
         fetcher: Fetcher,
-        queue: Queue,
+        queue: Queue | list[Candle],
         request: FetchRequest,
         clock: Clock,
         waiting: Callable[[], AbstractContextManager[None]],
@@ -240,7 +241,7 @@ class _Run:
         page.reverse()
         queued = 0
         try:
-            for sent in enqueue(self.queue, page, self.request.rows_per_message, dry_run=self.request.dry_run):
+            for sent in self._send(page):
                 failpoint("producer.queued")
                 self._count(page[queued], page[queued + sent.candles - 1], sent)
                 queued += sent.candles
@@ -252,11 +253,17 @@ class _Run:
             self._note_gaps(page, before=self.edge)
             self.edge = page[0].timestamp
 
+    def _send(self, page: list[Candle]) -> Iterator[Sent]:
+        if not isinstance(self.queue, list):
+            return enqueue(self.queue, page, self.request.rows_per_message, dry_run=self.request.dry_run)
+        self.queue += page
+        return iter([Sent(len(page), 0)] if page else [])
+
     def _count(self, first: Candle, last: Candle, sent: Sent) -> None:
         report = self.report
         report.queued += sent.candles
         report.messages += sent.messages
-        if not self.request.dry_run:
+        if not self.request.dry_run and not isinstance(self.queue, list):
             self.log.event(
                 "messages.queued", **self.series, queue=self.queue.name, candles=sent.candles, messages=sent.messages
             )
