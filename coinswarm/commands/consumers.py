@@ -151,6 +151,7 @@ def remove_http(run: Run, queue: Queue, remote: Remote = False, yes: Yes = False
 
 def _remove(run: Run, queue: str, kind: str, script: str | None, *, remote: bool, yes: bool) -> None:
     from coinswarm import render
+    from coinswarm.config.stack import BUILT_IN
     from coinswarm.queue.wire import consumer_json
 
     with run.queues(remote=remote, write=f"remove a consumer from {queue}", yes=yes) as store:
@@ -163,4 +164,11 @@ def _remove(run: Run, queue: str, kind: str, script: str | None, *, remote: bool
                 f"{queue} has no {kind} consumer{f' {script}' if script else ''}",
                 hint=f"See: coinswarm queues consumer list {queue}",
             )
-    run.report(consumer_json(consumer, queue), lambda: render.line(f"Removed the consumer from {queue}."))
+
+    def show() -> None:
+        render.line(f"Removed the consumer from {queue}.")
+        if not remote and any(declared.queue == queue for declared in run.stack.consumers):
+            files = ", ".join(path.name for path in run.stack.files) or BUILT_IN
+            render.warn(f"the next command adds it again: {files} declares it; take it out there")
+
+    run.report(consumer_json(consumer, queue), show)

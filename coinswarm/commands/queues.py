@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coinswarm.commands import consumers, dead_letters
+from coinswarm.commands import consumers, dead_letters, queue_messages
+from coinswarm.commands.queue_messages import then
 from coinswarm.commands.run import Remote, Run, Yes, command
 from coinswarm.errors import UsageError
 
@@ -21,6 +20,10 @@ app = typer.Typer(
 )
 app.add_typer(consumers.app, name="consumer")
 app.add_typer(dead_letters.app, name="dlq")
+app.add_typer(queue_messages.app)
+
+NEAR_THE_END = 0.1
+"""Of the retention period: less than this left, and `info` warns."""
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The queue.")]
 Delay = Annotated[
@@ -43,21 +46,20 @@ def list_queues(run: Run, remote: Remote = False) -> None:
     run.report(
         rows,
         lambda: render.table(
-            ("queue", "backlog", "in flight", "delayed", "bytes", "consumer", "dead-letter queue"),
+            ("queue", "backlog", "in flight", "delayed", "size", "consumer"),
             [
                 (
                     row["queue_name"],
                     row["backlog"],
                     row["in_flight"],
                     row["delayed"],
-                    row["bytes"],
-                    ", ".join(c.get("script_name") or c["type"] for c in row["consumers"]),
-                    ", ".join(c["dead_letter_queue"] or "–" for c in row["consumers"]),
+                    render.size(row["bytes"]),
+                    ", ".join(c.get("script_name") or c["type"] for c in row["consumers"]) or "–",
                 )
                 for row in rows
             ],
         ),
-        "coinswarm queues info NAME",
+        *(f"coinswarm queues info {row['queue_name']}" for row in rows[:1]),
     )
 
 
@@ -67,7 +69,10 @@ def info(run: Run, name: Name, remote: Remote = False) -> None:
     from coinswarm import render
 
     with run.queues(remote=remote) as store:
+        gone = store.open(name).departures()
         row = described(store, store.info(name))
+    row |= {"expired": gone.expired, "dropped": gone.dropped, "dead_lettered": gone.dead_lettered}
+    now = run.clock.now_ms()
 
     def show() -> None:
         settings, consumers = row["settings"], row["consumers"]
@@ -84,7 +89,10 @@ def info(run: Run, name: Name, remote: Remote = False) -> None:
                 ("delivery delay", f"{settings['delivery_delay']} s"),
                 ("retention", f"{settings['message_retention_period']} s"),
             ]
+            + ([] if remote else [("left without an ack", _departed(row))])
         )
+        if warning := _near_the_end(oldest, settings["message_retention_period"], now):
+            render.warn(warning)
         for consumer in consumers:
             render.line(f"consumer {consumer.get('script_name', '')} ({consumer['type']})")
             chosen = {k: v for k, v in consumer["settings"].items() if v is not None}
@@ -93,6 +101,19 @@ def info(run: Run, name: Name, remote: Remote = False) -> None:
                 render.line(f"  dead-letter queue {consumer['dead_letter_queue']}")
 
     run.report(row, show, f"coinswarm queues peek {name}")
+
+
+def _departed(row: dict[str, Any]) -> str:
+    return f"{row['dead_lettered']:,} dead-lettered, {row['expired']:,} expired, {row['dropped']:,} dropped"
+
+
+def _near_the_end(oldest_ms: int, retention_seconds: int, now_ms: int) -> str | None:
+    """What to say when the oldest message has less than a tenth of its time left (measured from its sending)."""
+    left = oldest_ms / 1000 + retention_seconds - now_ms / 1000
+    if not oldest_ms or left > retention_seconds * NEAR_THE_END:
+        return None
+    when = f"in {left / 3600:.1f} hours" if left > 0 else "any moment"
+    return f"the oldest message expires {when} and is then deleted: consume it, or give the queue a longer retention"
 
 
 @command(app, "create")
@@ -139,6 +160,13 @@ def delete(run: Run, name: Name, force: Force = False, remote: Remote = False) -
     """Delete a queue; one that still holds messages only with --force."""
     from coinswarm import render
 
+    declared = not remote and name in run.stack.queue_names
+    if declared and not force:
+        raise UsageError(
+            f"{name} is declared in {declared_in(run)}, so the next command would create it again; nothing was deleted",
+            hint=f"Take it out there. To empty it: coinswarm queues purge {name} --force\n"
+            f"To delete it nevertheless: coinswarm queues delete {name} --force",
+        )
     with run.queues(remote=remote, write=f"delete the queue {name}", yes=force) as store:
         backlog = store.open(name).metrics().backlog
         if backlog and not force and not run.agreed(f"Delete {name} and its {render.count(backlog, 'message')}?"):
@@ -147,7 +175,20 @@ def delete(run: Run, name: Name, force: Force = False, remote: Remote = False) -
                 hint=f"To delete them too: coinswarm queues delete {name} --force{_where(remote)}",
             )
         store.delete(name)
-    run.report({"queue_name": name, "deleted_messages": backlog}, lambda: render.line(f"Deleted queue {name}."))
+
+    def show() -> None:
+        render.line(f"Deleted queue {name}.")
+        if declared:
+            render.warn(f"the next command creates it again, empty: {declared_in(run)} declares it")
+
+    run.report({"queue_name": name, "deleted_messages": backlog}, show)
+
+
+def declared_in(run: Run) -> str:
+    """The files that declare what there is, as people know them."""
+    from coinswarm.config.stack import BUILT_IN
+
+    return ", ".join(path.name for path in run.stack.files) or BUILT_IN
 
 
 @command(app, "purge")
@@ -189,85 +230,8 @@ def _pause(run: Run, name: str, *, paused: bool, remote: bool, yes: bool) -> Non
         settings = replace(store.info(name).settings, delivery_paused=paused)
         row = described(store, store.update(name, settings))
     word = "Paused" if paused else "Resumed"
-    then = f"coinswarm queues resume-delivery {name}" if paused else "coinswarm consume"
-    run.report(row, lambda: render.line(f"{word} delivery from {name}."), then)
-
-
-@command(app, "send")
-def send(
-    run: Run,
-    name: Name,
-    body: Annotated[str, typer.Argument(metavar="BODY", help="The message; - reads it from stdin.")],
-    content_type: Annotated[
-        str | None,
-        typer.Option("--content-type", help="json, text or bytes; json if it is JSON and text otherwise, unless said."),
-    ] = None,
-    delay: Annotated[int | None, typer.Option("--delay-secs", help="Seconds before it may be delivered.")] = None,
-    remote: Remote = False,
-    yes: Yes = False,
-) -> None:
-    """Send one message."""
-    from coinswarm import render
-    from coinswarm.queue.types import OutgoingMessage
-
-    data = sys.stdin.buffer.read() if body == "-" else body.encode("utf-8", "surrogateescape")
-    kind = content_type or ("json" if _is_json(data) else "text")
-    if kind not in ("json", "text", "bytes"):
-        raise UsageError(f"unknown content type {kind!r}", hint="Choose json, text or bytes.")
-    if kind == "json" and not _is_json(data):
-        raise UsageError("the body is not JSON", hint="Send it with --content-type text.")
-    with run.queues(remote=remote, write=f"send to {name}", yes=yes) as store:
-        queue = store.open(name)
-        (message_id,) = queue.send_batch([OutgoingMessage(data, kind, delay)])  # type: ignore[arg-type]
-        backlog = queue.metrics().backlog
-    run.report(
-        {"id": message_id, "queue_name": name, "content_type": kind, "bytes": len(data), "backlog": backlog},
-        lambda: render.line(f"Sent message {message_id} to {name}; {backlog:,} in its backlog."),
-        "coinswarm consume",
-    )
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        jsonlib.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-@command(app, "peek")
-def peek(
-    run: Run,
-    name: Name,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100, help="How many.")] = 10,
-    remote: Remote = False,
-) -> None:
-    """The next messages, without leasing them."""
-    from coinswarm import render
-
-    with run.queues(remote=remote) as store:
-        messages = store.open(name).peek(limit)
-    rows = [
-        {
-            "id": m.id,
-            "attempts": m.attempts,
-            "timestamp_ms": m.timestamp_ms,
-            "content_type": m.content_type,
-            "bytes": len(m.body),
-            "body": m.body.decode("utf-8", "replace"),
-        }
-        for m in messages
-    ]
-    run.report(
-        rows,
-        lambda: render.table(
-            ("id", "sent", "attempts", "bytes", "body"),
-            [
-                (r["id"], render.moment(m.timestamp_ms / 1000), m.attempts, len(m.body), str(r["body"])[:80])
-                for r, m in zip(rows, messages, strict=True)
-            ],
-        ),
-    )
+    steps = [f"coinswarm queues resume-delivery {name}"] if paused else then(run, name)
+    run.report(row, lambda: render.line(f"{word} delivery from {name}."), *steps)
 
 
 def _where(remote: bool) -> str:

@@ -180,7 +180,7 @@ def _message(document: Mapping[str, Any]) -> Message:
         body=_body(document.get("body"), content_type),
         content_type=content_type,
         timestamp_ms=int(document.get("timestamp_ms") or 0),
-        attempts=max(1, int(document.get("attempts") or 1)),
+        attempts=max(0 if "ref" in document else 1, int(document.get("attempts") or 0)),
         lease_id=document.get("lease_id") or "",
     )
 
