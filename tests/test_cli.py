@@ -59,6 +59,7 @@ REPORTS = {
     "d1 migrations list": [],
     "d1 migrations apply": [],
     "d1 migrations create": ["more columns"],
+    "cost": ["--tokens", "25"],
 }
 """Arguments with which each command has something to report, in the project of `project`."""
 

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from coinswarm.commands.reading import confirm_reading
+from coinswarm.commands.run import Run
 from coinswarm.cost.bill import Use
-from coinswarm.cost.estimate import everything, whole_tables
+from coinswarm.cost.estimate import whole_table, whole_tables
 from coinswarm.cost.free import spread_evenly
 from coinswarm.cost.metered import basis, forecast_from_usage
 from coinswarm.cost.month import DAY_MS, Table
 from coinswarm.d1.types import QueryResult, SqlValue, Statement
-from coinswarm.d1.usage import DatabaseUsage
+from coinswarm.d1.usage import DatabaseUsage, read_usage, usage_file
 from coinswarm.errors import UsageError
 from coinswarm.queue.usage import Usage
+from tests.support.cloudflare import TOKEN
 from tests.support.command_line import CommandLine
 from tests.support.databases import migrated, open_database
+from tests.support.local_cloudflare import local_cloudflare
 
 NOW = 20_000 * DAY_MS + DAY_MS // 2
 """2024-10-04, noon."""
@@ -144,7 +148,7 @@ def test_small_databases_bring_no_warning(tmp_path: Path) -> None:
     with closing(open_database(tmp_path / "d1.sqlite")) as database:
         database.execute("CREATE TABLE t (v)")
         assert whole_tables(database, "SELECT * FROM t") is None
-        assert everything(database) is None
+        assert whole_table(database, "t") is None
 
 
 def test_cost_says_free_and_paid_with_formulas_and_the_date_of_the_prices(coinswarm: CommandLine) -> None:
@@ -207,3 +211,53 @@ def test_what_commands_did_is_forecast_from_use(coinswarm: CommandLine) -> None:
     assert document["use"]["queue_operations"] == 3 * 30
     assert document["use"]["rows_written"] >= 30
     assert any("hint" in note for note in document["notes"])
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, *, answer: bool) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("coinswarm.commands.run.Run.agreed", lambda _run, _question: answer)
+
+
+def test_reading_a_large_table_is_asked_about_on_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Large(tmp_path / "d1.sqlite")) as database:
+        confirm_reading(Run(), database, "price_data", yes=False)
+        assert "this reads all of price_data in prices" in capsys.readouterr().err, "without a terminal nobody is asked"
+        on_a_terminal(monkeypatch, answer=False)
+        with pytest.raises(UsageError, match="nothing was read"):
+            confirm_reading(Run(), database, "price_data", yes=False)
+        confirm_reading(Run(), database, "price_data", yes=True)
+        on_a_terminal(monkeypatch, answer=True)
+        confirm_reading(Run(), database, "price_data", yes=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["stats"],
+        ["export", "--output", "all.sql"],
+        ["execute", "--command", "SELECT count(*) FROM price_data"],
+    ],
+)
+def test_commands_warn_before_they_read_a_large_table_on_cloudflare(
+    coinswarm: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr("coinswarm.cost.estimate.WARN_FROM_ROWS", 1)
+    with local_cloudflare(tmp_path / "cloudflare") as cloudflare:
+        coinswarm.environment |= {
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+            "CLOUDFLARE_ACCOUNT_ID": cloudflare.account.id,
+            "CLOUDFLARE_API_BASE_URL": cloudflare.url,
+        }
+        assert coinswarm("d1", "migrations", "apply", "--remote", "--yes").exit_code == 0
+        told = coinswarm("d1", *words, "--remote", *([] if words[0] == "execute" else ["--yes"]), "--json")
+        assert told.exit_code == 0, told
+        assert "this reads all of" in told.err
+        assert "on Paid beyond its allowance" in told.err
+    metered = read_usage(usage_file(coinswarm.directory / ".wrangler/state"))
+    assert {day.place for day in metered} == {"remote"}, "what Cloudflare said it read"
+    assert coinswarm("d1", "migrations", "apply").exit_code == 0
+    quiet = coinswarm("d1", *words, "--json")
+    assert quiet.exit_code == 0
+    assert "this reads" not in quiet.err, "on this machine reading is free"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -135,10 +136,22 @@ def _table(run: Run) -> Table:
 
     declared = run.stack.database()
     schema = [migration.sql() for migration in wiring.migrations_of(declared)]
-    if not database_path(declared.local_id, run.stack.state_dir).exists():
+    if not _exists(database_path(declared.local_id, run.stack.state_dir)):
         return measure(schema)
     with wiring.database(run.stack, None, run.clock) as opened:
         return like(opened, schema)
+
+
+def _exists(path: Path) -> bool:
+    """Raises `StorageError` for a state folder that is none."""
+    from coinswarm.storage import translated
+
+    with translated(path):
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return False
+    return True
 
 
 def _is_metered(run: Run) -> bool:
