@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from coinswarm.config.alerts import WEBHOOK_VARIABLE, AlertSettings, with_webhook
 from coinswarm.config.coinswarm_file import read_coinswarm_file
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.environment import read_dev_vars, read_environment
@@ -32,6 +33,7 @@ from coinswarm.config.wrangler import WranglerFile, interpret
 __all__ = [
     "API_BASE_URL",
     "SOURCES",
+    "AlertSettings",
     "Consumer",
     "Cron",
     "D1Database",
@@ -80,6 +82,8 @@ def load(
     consumers = check_consumers(workers, diagnostics)
     check_crons(workers, diagnostics)
     own = read_coinswarm_file(folders, cwd, diagnostics)
+    webhook = environ.get(WEBHOOK_VARIABLE) or dev_vars.get(WEBHOOK_VARIABLE)
+    alerts = with_webhook(own.alerts, webhook, diagnostics)
     state_dir = _state_dir(persist_to, cwd, folders[0], diagnostics)
     diagnostics.raise_if_faulty()
     return Stack(
@@ -96,6 +100,7 @@ def load(
         source_urls=around.source_urls,
         fetch=own.fetch,
         plan=own.plan,
+        alerts=alerts,
         time_travel_days=own.time_travel_days,
         env_name=env_name,
         files=tuple(paths),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from coinswarm.config.alerts import AlertSettings, read_alerts
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.masking import shown
 from coinswarm.config.plan import Plan
@@ -15,7 +16,7 @@ from coinswarm.config.stack import SOURCES, TIME_TRAVEL_DAYS, FetchDefaults
 from coinswarm.errors import UsageError
 
 FILE_NAME: Final = "coinswarm.toml"
-SECTIONS: Final = ("fetch", "plan", "time_travel")
+SECTIONS: Final = ("fetch", "plan", "time_travel", "alerts")
 FETCH_KEYS: Final = ("pair", "source", "timeframe", "limit")
 
 
@@ -25,6 +26,7 @@ class CoinswarmFile:
 
     fetch: FetchDefaults = field(default_factory=FetchDefaults)
     plan: Plan = field(default_factory=Plan)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     time_travel_days: int = TIME_TRAVEL_DAYS
 
 
@@ -43,6 +45,7 @@ def read_coinswarm_file(folders: list[Path], cwd: Path, diagnostics: Diagnostics
     return CoinswarmFile(
         fetch=_fetch(table.get("fetch", {}), where, diagnostics),
         plan=read_plan(table.get("plan", {}), where, diagnostics),
+        alerts=read_alerts(table.get("alerts", {}), where, diagnostics),
         time_travel_days=_days(table.get("time_travel", {}), where, diagnostics),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from coinswarm.config.alerts import AlertSettings
 from coinswarm.config.masking import Secret, Vars
 from coinswarm.config.plan import Plan
 from coinswarm.errors import ConfigError, DatabaseNotFound, QueueNotFound, UsageError
@@ -146,6 +147,7 @@ class Stack:
     """How long restore points of local databases are kept."""
     plan: Plan = field(default_factory=Plan)
     """What the producer collects at every cron fire."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     env_name: str | None = None
     files: tuple[Path, ...] = ()
     """The wrangler files, absolute; empty for the built-in stack."""
