@@ -20,8 +20,8 @@ from coinswarm.candles import COLUMNS, Candle
 from coinswarm.consumer.report import ConsumeReport
 from coinswarm.consumer.worker import worker_for
 from coinswarm.d1.schema import TABLE
-from coinswarm.d1.types import Database, QueryResult, SqlValue, Statement
-from coinswarm.errors import CoinswarmError, HttpPullDisabled, QueueNotFound
+from coinswarm.d1.types import Database, SqlValue, Statement
+from coinswarm.errors import CoinswarmError, DatabaseError, HttpPullDisabled, QueueNotFound, StorageError
 from coinswarm.payload import pack
 from coinswarm.queue.types import ConsumerSettings, OutgoingMessage, Queue, QueueStore
 from coinswarm.verify import proof
@@ -204,13 +204,14 @@ def _row(database: Database, candle: Candle) -> tuple[SqlValue, ...] | None:
 
 
 def _clean(database: Database, mark: str) -> bool:
-    """Take the canary's rows out; whether none is left."""
+    """Take the canary's rows out; whether none is left, as far as can be seen."""
     where = "WHERE symbol = ?1 AND timeframe = '1m' AND source = ?2"
     params = (SYMBOL + mark, MARK_SOURCE)
-    results: list[QueryResult] = database.batch(
-        [Statement(f"DELETE FROM {TABLE} {where}", params), Statement(f"SELECT count(*) FROM {TABLE} {where}", params)]
-    )
-    return results[1].rows == [(0,)]
+    delete = Statement(f"DELETE FROM {TABLE} {where}", params)
+    try:
+        return database.batch([delete, Statement(f"SELECT count(*) FROM {TABLE} {where}", params)])[1].rows == [(0,)]
+    except (DatabaseError, StorageError):
+        return False
 
 
 def _sweep(database: Database, before: int) -> None:

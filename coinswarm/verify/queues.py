@@ -8,7 +8,7 @@ from coinswarm.config import Consumer
 from coinswarm.errors import QueueNotFound
 from coinswarm.limits import QUEUES
 from coinswarm.queue.types import ConsumerInfo
-from coinswarm.verify.check import Outcome, failed, passed, warned
+from coinswarm.verify.check import Outcome, Status, failed, passed, warned
 from coinswarm.verify.subject import Subject
 
 BATCH: Final = QUEUES.batch_messages
@@ -33,6 +33,8 @@ def queue(subject: Subject) -> Outcome:
 def dead_letter_queue(subject: Subject) -> Outcome:
     """A consumer that names a queue which does not exist loses what it gives up on."""
     recorded, declared = subject.consumer()
+    if recorded is None and declared is None:
+        return Outcome(Status.SKIPPED, "not checked, because consumer failed")
     name = recorded.settings.dead_letter_queue if recorded else declared.dead_letter_queue if declared else None
     if declared is not None and declared.dead_letter_queue != name and (subject.remote or recorded is None):
         hint = f"Deploy the Worker {declared.worker} again, or name the same queue in {declared.file}."

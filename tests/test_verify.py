@@ -1,0 +1,338 @@
+"""`coinswarm verify`: green on a fresh stack, and where one thing is broken exactly that one is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coinswarm.candles import COLUMNS
+from coinswarm.queue.types import OutgoingMessage, QueueSettings
+from coinswarm.verify import fetching
+from coinswarm.verify.catalogue import CHECKS
+from coinswarm.verify.check import Status
+from coinswarm.verify.fetching import Trial
+from tests.support.verified import DEAD, QUEUE, Break, FreshStack, hint, statuses
+
+PASSED, WARNING, FAILED, SKIPPED = Status.PASSED, Status.WARNING, Status.FAILED, Status.SKIPPED
+TRIAL = Trial("binance", "BTC-USDC", candles=2000, messages=200, depth=200, calls=2, wrote_to_d1=False)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> FreshStack:
+    return FreshStack(tmp_path / "project")
+
+
+@pytest.fixture
+def no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fetch of V17 and V19 is taken as done: it has tests of its own and starts six exchanges."""
+    monkeypatch.setattr(fetching, "try_out", lambda _subject: TRIAL)
+
+
+def test_a_fresh_stack_is_all_green_and_the_checks_are_the_originals_nineteen(fresh: FreshStack) -> None:
+    report = fresh.verify()
+    assert statuses(report) == {}
+    assert [result.number for result in report.results] == [f"V{number}" for number in range(1, 20)]
+    assert report.summary == "19 Passed, 0 Warnings, 0 Failed"
+    assert report.exit_code == 0
+
+
+def test_verifying_again_is_green_and_leaves_no_trace(fresh: FreshStack) -> None:
+    def everything() -> list[Any]:
+        with fresh.database() as database, fresh.queues() as queues:
+            rows = database.execute("SELECT * FROM price_data")[0].rows
+            return [rows, [(q.name, queues.open(q.name).metrics().backlog) for q in queues.queues()]]
+
+    with fresh.queues() as queues:
+        queues.open(QUEUE).send_batch([OutgoingMessage(b'"of the user"')])
+    before = everything()
+    for _ in range(2):
+        assert statuses(fresh.verify()) == {}
+    assert everything() == before
+
+
+# What is broken: how, what then is found, and which checks cannot be made without it.
+
+_NO_TABLE = ["canary", "first-write-wins"]
+_NO_CONSUMER = ["batch-size", "concurrency", "queue-consumer", *_NO_TABLE]
+_NO_QUEUE = ["dead-letter-queue", "consumer", "producer", "backlog", "queue-binding", *_NO_CONSUMER]
+_TRIGGER = "CREATE TRIGGER made_by_somebody"
+
+
+def _delete_queue(fresh: FreshStack) -> None:
+    with fresh.queues() as queues:
+        queues.delete(QUEUE)
+        queues.create(QUEUE + "-old")  # the original's check was satisfied by this one
+
+
+def _delete_dead_letter_queue(fresh: FreshStack) -> None:
+    with fresh.queues() as queues:
+        queues.delete(DEAD)
+        queues.create(DEAD + "-2")
+
+
+def _remove_consumer(fresh: FreshStack) -> None:
+    with fresh.queues() as queues:
+        queues.remove_consumer(QUEUE, queues.info(QUEUE).consumers[0].consumer_id)
+
+
+def _pause(fresh: FreshStack) -> None:
+    with fresh.queues() as queues:
+        queues.update(QUEUE, QueueSettings(delivery_paused=True))
+
+
+def _fill(fresh: FreshStack) -> None:
+    with fresh.queues() as queues:
+        for _ in range(10):
+            queues.open(QUEUE).send_batch([OutgoingMessage(b"1")] * 100)
+
+
+def _second_cron_worker(fresh: FreshStack) -> None:
+    old = (
+        'name = "old-cron-worker"\n[triggers]\ncrons = ["0 * * * *"]\n'
+        '[[d1_databases]]\nbinding = "DB"\ndatabase_name = "coinswarm-evolution"\n'
+        'database_id = "ac4629b2-8240-4378-b3e3-e5262cd9b285"\n'
+    )
+    (fresh.folder / "old.toml").write_text(old)
+    fresh.files = [fresh.folder / "wrangler.toml", fresh.folder / "old.toml"]
+
+
+def _table_without_key(fresh: FreshStack) -> None:
+    fresh.sql(f"DROP TABLE price_data; CREATE TABLE price_data ({', '.join(COLUMNS)})")
+
+
+def _on_fetch(text: str) -> Break:
+    return lambda fresh: (fresh.folder / "coinswarm.toml").write_text(f"[fetch]\n{text}\n") and None
+
+
+def _edit(old: str, new: str) -> Break:
+    return lambda fresh: fresh.edit(old, new)
+
+
+def _sql(text: str) -> Break:
+    return lambda fresh: fresh.sql(text)
+
+
+def _drop_file(fresh: FreshStack) -> None:
+    with fresh.database() as database:
+        path = database.path
+    path.unlink()
+
+
+BROKEN: list[tuple[str, Break, str, Status, Sequence[str]]] = [
+    ("the queue is not there, only one with a longer name", _delete_queue, "queue", FAILED, _NO_QUEUE),
+    ("the dead-letter queue is not there", _delete_dead_letter_queue, "dead-letter-queue", FAILED, ()),
+    (
+        "no dead-letter queue is named",
+        _edit('dead_letter_queue = "historical-data-dlq"', ""),
+        "dead-letter-queue",
+        WARNING,
+        (),
+    ),
+    ("the consumer was removed", _remove_consumer, "consumer", FAILED, _NO_CONSUMER),
+    (
+        "no consumer is configured",
+        lambda fresh: fresh.without("[[queues.consumers]]", "# API keys"),
+        "consumer",
+        FAILED,
+        ["dead-letter-queue", *_NO_CONSUMER],
+    ),
+    ("delivery is paused", _pause, "consumer", FAILED, _NO_CONSUMER),
+    ("batches of 10", _edit("max_batch_size = 100", "max_batch_size = 10"), "batch-size", WARNING, ()),
+    ("concurrency 15", _edit("max_concurrency = 5", "max_concurrency = 15"), "concurrency", WARNING, ()),
+    ("concurrency 250", _edit("max_concurrency = 5", "max_concurrency = 250"), "concurrency", WARNING, ()),
+    ("no concurrency", _edit("max_concurrency = 5", ""), "concurrency", WARNING, ()),
+    ("the database was deleted", _drop_file, "database", FAILED, ("price-data", *_NO_TABLE)),
+    ("the table was dropped", _sql("DROP TABLE price_data"), "price-data", FAILED, _NO_TABLE),
+    ("the table has no unique key", _table_without_key, "price-data", FAILED, _NO_TABLE),
+    (
+        "a column is missing",
+        _sql("ALTER TABLE price_data RENAME COLUMN volume_to TO volume"),
+        "price-data",
+        FAILED,
+        _NO_TABLE,
+    ),
+    (
+        "the database is bound as the original's configuration did, not as its code reads it",
+        _edit('binding = "DB"', 'binding = "DB_CONSUMER"'),
+        "queue-consumer",
+        WARNING,
+        (),
+    ),
+    (
+        "no producer is configured",
+        lambda fresh: fresh.without("[[queues.producers]]", "[[queues.consumers]]"),
+        "producer",
+        FAILED,
+        ("queue-binding",),
+    ),
+    ("the source needs a key that is not set", _on_fetch('source = "cryptocompare"'), "importer", WARNING, ()),
+    ("a thousand messages wait", _fill, "backlog", WARNING, ()),
+    ("no cron trigger", _edit('crons = ["*/30 * * * *"]', "crons = []"), "cron", FAILED, ()),
+    ("a cron trigger that is commented out", _edit("crons =", "# crons ="), "cron", FAILED, ()),
+    ("two Workers with cron triggers feed the table", _second_cron_worker, "cron", FAILED, ()),
+    (
+        "a trigger alters what is stored",
+        _sql(f"{_TRIGGER} AFTER INSERT ON price_data BEGIN UPDATE price_data SET volume_to = 0; END"),
+        "canary",
+        FAILED,
+        ("first-write-wins",),
+    ),
+    (
+        "a trigger refuses what comes",
+        _sql(f"{_TRIGGER} BEFORE INSERT ON price_data BEGIN SELECT RAISE(ABORT, 'no more'); END"),
+        "canary",
+        FAILED,
+        ("first-write-wins",),
+    ),
+    (
+        "a trigger lets the last write win",
+        _sql(
+            f"{_TRIGGER} BEFORE INSERT ON price_data BEGIN UPDATE price_data SET close = NEW.close WHERE "
+            "symbol = NEW.symbol AND timeframe = NEW.timeframe AND source = NEW.source AND timestamp = NEW.timestamp;"
+            " END"
+        ),
+        "first-write-wins",
+        FAILED,
+        (),
+    ),
+    (
+        "a trigger changes other rows",
+        _sql(
+            "INSERT INTO price_data VALUES ('A-B', '1h', 'kraken', 3600000000, 1, 1, 1, 1, 1, 1);"
+            f"{_TRIGGER} AFTER INSERT ON price_data BEGIN UPDATE price_data SET close = 9 WHERE symbol = 'A-B'; END"
+        ),
+        "first-write-wins",
+        FAILED,
+        (),
+    ),
+    (
+        "a trigger deletes other rows",
+        _sql(
+            "INSERT INTO price_data VALUES ('A-B', '1h', 'kraken', 3600000000, 1, 1, 1, 1, 1, 1);"
+            f"{_TRIGGER} AFTER DELETE ON price_data BEGIN DELETE FROM price_data WHERE symbol = 'A-B'; END"
+        ),
+        "first-write-wins",
+        FAILED,
+        (),
+    ),
+    (
+        "a trigger keeps a diary",
+        _sql(
+            "CREATE TABLE diary (what); "
+            f"{_TRIGGER} AFTER INSERT ON price_data BEGIN INSERT INTO diary VALUES (NEW.symbol); END"
+        ),
+        "first-write-wins",
+        WARNING,
+        (),
+    ),
+    (
+        "nothing can be deleted",
+        _sql(f"{_TRIGGER} BEFORE DELETE ON price_data BEGIN SELECT RAISE(ABORT, 'kept'); END"),
+        "first-write-wins",
+        FAILED,
+        (),
+    ),
+    (
+        "the producer is bound to another queue",
+        _edit('binding = "HISTORICAL_DATA_QUEUE"\nqueue = "historical-data-queue"', 'binding = "Q"\nqueue = "other"'),
+        "queue-binding",
+        FAILED,
+        (),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("breaking", "check", "status", "skipped"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN]
+)
+@pytest.mark.usefixtures("no_trial")
+def test_exactly_what_is_broken_is_named(
+    fresh: FreshStack, breaking: Break, check: str, status: Status, skipped: Sequence[str]
+) -> None:
+    breaking(fresh)
+    report = fresh.verify()
+    assert statuses(report) == {check: status} | dict.fromkeys(skipped, SKIPPED)
+    assert report.exit_code == {WARNING: 1, FAILED: 2}[status]
+    assert len(hint(report, check)) > 15
+    for name in skipped:
+        result = report.of(name)
+        assert result is not None
+        assert result.outcome.message == f"not checked, because {check} failed"
+
+
+def test_every_check_that_can_fail_here_is_broken_above_or_below() -> None:
+    broken = {check for _, _, check, _, _ in BROKEN} | {"fetch-queue", "batch-sending"}
+    assert broken == {check.id for check in CHECKS} - {"token", "account"}
+
+
+# V17 to V19, with a real fetch from the simulated exchange
+
+
+@pytest.mark.parametrize("source", ["kraken", "coingecko", "cryptocompare"])
+def test_fetching_is_tried_with_the_stacks_own_settings(fresh: FreshStack, source: str) -> None:
+    fresh.environ["CRYPTOCOMPARE_API_KEY"] = "a-key-of-the-user"
+    pair = "ETH-USD" if source != "coingecko" else "NOSUCH-USD"
+    (fresh.folder / "coinswarm.toml").write_text(f'[fetch]\nsource = "{source}"\npair = "{pair}"\ntimeframe = "4h"\n')
+    report = fresh.verify("fetch-queue", "batch-sending")
+    assert statuses(report) == {}
+    result = report.of("fetch-queue")
+    assert result is not None
+    assert result.outcome.evidence["source"] == source
+    assert result.outcome.evidence["depth"] == -(-result.outcome.evidence["candles"] // 10) > 10
+
+
+def test_one_candle_a_message_is_not_how_fetch_uses_the_queue(
+    fresh: FreshStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = fetching.collect
+
+    def one_by_one(fetcher: Any, queue: Any, request: Any, **how: Any) -> Any:
+        from dataclasses import replace
+
+        return honest(fetcher, queue, replace(request, rows_per_message=1, limit=50), **how)
+
+    monkeypatch.setattr(fetching, "collect", one_by_one)
+    report = fresh.verify("fetch-queue", "queue-binding", "batch-sending")
+    assert statuses(report) == {"fetch-queue": FAILED, "batch-sending": SKIPPED}
+
+
+def test_a_fetch_that_writes_to_d1_is_a_failure(fresh: FreshStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = fetching.collect
+
+    def past_the_queue(fetcher: Any, queue: Any, request: Any, **how: Any) -> Any:
+        from coinswarm.d1.path import database_path
+
+        state = Path(queue._inner._file.path).parent.parent.parent
+        path = database_path(fresh.stack.database().local_id, state)
+        path.parent.mkdir(parents=True)
+        path.touch()
+        return honest(fetcher, queue, request, **how)
+
+    monkeypatch.setattr(fetching, "collect", past_the_queue)
+    assert statuses(fresh.verify("fetch-queue")) == {"fetch-queue": FAILED}
+
+
+def test_messages_sent_one_by_one_are_a_warning(fresh: FreshStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OneByOne(fetching.Counted):
+        def send_batch(self, messages: Any, *, delay_seconds: int | None = None) -> list[str]:
+            return [super(OneByOne, self).send_batch([message])[0] for message in messages]
+
+    monkeypatch.setattr(fetching, "Counted", OneByOne)
+    assert statuses(fresh.verify("fetch-queue", "batch-sending")) == {"batch-sending": WARNING}
+
+
+def test_the_next_three_fires_are_told(fresh: FreshStack) -> None:
+    fresh.edit("*/30 * * * *", "30 * * * *")
+    result = fresh.verify("cron").results[0]
+    times = result.outcome.evidence["next"]["30 * * * *"]
+    assert len(times) == 3
+    assert all(time.endswith(":30:00Z") for time in times)
+    assert "30 * * * *" in result.outcome.message
+
+
+def test_the_evidence_of_every_check_is_plain_json(fresh: FreshStack) -> None:
+    json.dumps(fresh.verify().as_json())

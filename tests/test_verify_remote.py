@@ -1,0 +1,208 @@
+"""`verify --remote`: the same checks through Cloudflare's API, over real HTTP against the local server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from coinswarm.clock import SystemClock
+from coinswarm.config import load
+from coinswarm.consumer.worker import Worker
+from coinswarm.queue.sqlite import SqliteQueueStore
+from coinswarm.queue.types import ConsumerSettings, OutgoingMessage, QueueSettings
+from coinswarm.verify import canary, fetching
+from coinswarm.verify.check import Report, Status
+from tests.support.command_line import HastyClock
+from tests.support.verified import ACCOUNT, DEAD, QUEUE, TOKEN, FreshStack, behind_http, hint, statuses
+from tests.test_verify import TRIAL
+
+WARNING, FAILED, SKIPPED = Status.WARNING, Status.FAILED, Status.SKIPPED
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FreshStack:
+    monkeypatch.setattr(fetching, "try_out", lambda _subject: TRIAL)
+    return FreshStack(tmp_path / "project")
+
+
+@pytest.fixture
+def pulled(fresh: FreshStack) -> Iterator[SqliteQueueStore]:
+    """Behind HTTP, with a pull consumer."""
+    with behind_http(fresh) as queues:
+        yield queues
+
+
+@pytest.fixture
+def pushed(fresh: FreshStack) -> Iterator[SqliteQueueStore]:
+    """Behind HTTP, with a deployed Worker as the consumer."""
+    with behind_http(fresh, pulled=False) as queues:
+        yield queues
+
+
+def remotely(fresh: FreshStack, *only: str, **options: object) -> Report:
+    return fresh.verify(*only, remote=True, **options)
+
+
+@pytest.fixture
+def deployed(fresh: FreshStack, pushed: SqliteQueueStore) -> Iterator[None]:
+    """The Worker at work."""
+    over = threading.Event()
+
+    def work() -> None:
+        with fresh.database() as database:
+            Worker(pushed.open(QUEUE), database, SystemClock()).drain(watch=True, stop=over.is_set)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def test_a_pulled_stack_is_all_green_and_the_canary_leaves_no_trace(
+    fresh: FreshStack, pulled: SqliteQueueStore
+) -> None:
+    pulled.open(QUEUE).send_batch([OutgoingMessage(b'"of the user"')])
+    fresh.sql("INSERT INTO price_data VALUES ('A-B', '1h', 'kraken', 3600000000, 1, 1, 1, 1, NULL, 1)")
+    report = remotely(fresh)
+    assert statuses(report) == {}
+    assert report.summary == "19 Passed, 0 Warnings, 0 Failed"
+    assert [queue.name for queue in pulled.queues()] == [DEAD, QUEUE]
+    assert pulled.open(QUEUE).metrics().backlog == 1
+    with fresh.database() as database:
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(1,)]
+
+
+def test_a_large_remote_table_is_not_read_as_a_whole(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
+    fresh.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) "
+        "INSERT INTO price_data SELECT 'A-B', '1h', 'kraken', 1500000000 + i * 3600, 1, 1, 1, 1, NULL, i FROM n"
+    )
+    result = remotely(fresh, "price-data", "canary", "first-write-wins").of("first-write-wins")
+    assert result is not None
+    assert result.status is Status.PASSED
+    assert result.outcome.evidence["rows_compared"] == 500
+    assert result.outcome.evidence["whole_table"] is False
+    assert "500 sample rows" in result.outcome.message
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_deployed_worker_is_proved_by_what_it_stores(fresh: FreshStack) -> None:
+    report = remotely(fresh)
+    assert statuses(report) == {}
+    found = report.of("queue-consumer")
+    assert found is not None
+    assert found.outcome.message.startswith("Queue consumer deployed: coinswarm, 20")
+    through = report.of("canary")
+    assert through is not None
+    assert "the Worker coinswarm" in through.outcome.message
+    with fresh.database() as database:
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(0,)]
+
+
+@pytest.mark.usefixtures("pushed")
+def test_a_worker_that_stores_nothing_is_a_failure_when_its_time_is_over(fresh: FreshStack) -> None:
+    report = remotely(fresh, "canary", "first-write-wins", clock=HastyClock())
+    assert statuses(report) == {"canary": FAILED, "first-write-wins": SKIPPED}
+    assert "wrangler tail" in hint(report, "canary")
+
+
+def test_what_a_killed_run_left_behind_is_taken_away(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
+    fresh.sql(
+        "INSERT INTO price_data VALUES "
+        f"('{canary.SYMBOL}dead', '1m', '{canary.MARK_SOURCE}', 1600000020, 1, 1, 1, 1, 1, 1)"
+    )
+    assert statuses(remotely(fresh, "canary", "first-write-wins")) == {}
+    with fresh.database() as database:
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(0,)]
+
+
+# Broken on Cloudflare
+
+
+def _consumer(**settings: object) -> Callable[[SqliteQueueStore], None]:
+    def change(queues: SqliteQueueStore) -> None:
+        (found,) = queues.info(QUEUE).consumers
+        as_deployed = {"batch_size": 100, "max_concurrency": 5, "script_name": "coinswarm", "dead_letter_queue": DEAD}
+        changed = ConsumerSettings(**(as_deployed | settings))  # type: ignore[arg-type]
+        queues.update_consumer(QUEUE, found.consumer_id, changed)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("breaking", "check", "status"),
+    [
+        (_consumer(batch_size=10), "batch-size", WARNING),
+        (_consumer(max_concurrency=15), "concurrency", WARNING),
+        (_consumer(dead_letter_queue=None), "dead-letter-queue", FAILED),
+        (_consumer(script_name="somebody-else"), "consumer", FAILED),
+        (lambda queues: queues.update(QUEUE, QueueSettings(delivery_paused=True)), "consumer", FAILED),
+        (lambda queues: queues.delete(DEAD), "dead-letter-queue", FAILED),
+        (lambda queues: queues.delete(QUEUE), "queue", FAILED),
+    ],
+    ids=["batches", "concurrency", "no dead letters", "another Worker", "paused", "no dead-letter queue", "no queue"],
+)
+def test_what_differs_on_cloudflare_is_named(
+    fresh: FreshStack,
+    pushed: SqliteQueueStore,
+    breaking: Callable[[SqliteQueueStore], None],
+    check: str,
+    status: Status,
+) -> None:
+    breaking(pushed)
+    report = remotely(
+        fresh, "queue", "dead-letter-queue", "consumer", "batch-size", "concurrency", "backlog", "queue-consumer"
+    )
+    found = statuses(report)
+    assert {name for name, seen in found.items() if seen is not SKIPPED} == {check}
+    assert found[check] is status
+    assert hint(report, check)
+
+
+@pytest.mark.usefixtures("pushed")
+def test_workers_that_are_not_deployed_are_failures(fresh: FreshStack) -> None:
+    fresh.edit('name = "coinswarm"', 'name = "never-deployed"')
+    report = remotely(fresh, "producer", "importer", "cron")
+    assert statuses(report) == {"producer": FAILED, "cron": FAILED}
+    assert "wrangler deploy" in hint(report, "producer")
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_database_id_that_belongs_to_another_name_is_a_failure(fresh: FreshStack) -> None:
+    fresh.edit('database_name = "coinswarm-evolution"', 'database_name = "coinswarm-revolution"')
+    assert statuses(remotely(fresh, "database")) == {"database": FAILED}
+
+
+@pytest.mark.parametrize("name", ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID"])
+def test_without_credentials_nothing_else_is_asked(fresh: FreshStack, pulled: SqliteQueueStore, name: str) -> None:
+    del fresh.environ[name]
+    report = remotely(fresh)
+    mine, other = ("token", "account") if name.endswith("TOKEN") else ("account", "token")
+    found = statuses(report)
+    assert found.pop(mine) is FAILED
+    assert other not in found
+    assert set(found.values()) == {SKIPPED}
+    assert name in report.results[0].outcome.message + report.results[1].outcome.message
+    assert report.exit_code == 2
+
+
+def test_a_wrong_token_is_told_and_never_shown(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
+    fresh.environ["CLOUDFLARE_API_TOKEN"] = "v1.0-a-wrong-token"
+    report = remotely(fresh)
+    assert statuses(report)["token"] is FAILED
+    assert "v1.0-a-wrong-token" not in str(report.as_json())
+
+
+def test_the_token_is_in_no_result(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
+    assert TOKEN not in str(remotely(fresh).as_json())
+
+
+def test_the_account_named_in_a_wrangler_file_counts(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
+    fresh.edit('name = "coinswarm"', f'name = "coinswarm"\naccount_id = "{ACCOUNT}"')
+    del fresh.environ["CLOUDFLARE_ACCOUNT_ID"]
+    assert load(cwd=fresh.folder, environ=fresh.environ).account_id == ACCOUNT
+    assert statuses(remotely(fresh, "token", "account")) == {}
