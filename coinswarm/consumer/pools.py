@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any
+from threading import BoundedSemaphore
+from typing import Any, Final
 
-from coinswarm.d1.types import Database
+from coinswarm.d1.types import Database, TakesTurns
+
+AHEAD: Final = 2
+"""Batches prepared while all requests are under way, so that a reply is at once followed by the next request."""
 
 
-def pool_for(database: Database, concurrency: int) -> Executor:
-    """The executor that suits `database`, for up to `concurrency` batches at once."""
-    return _Threads(concurrency, "consumer") if database.parallel else _SameThread()
+def pool_for(database: Database, concurrency: int) -> tuple[Executor, int]:
+    """The executor that suits `database`, for `concurrency` batches being stored at once, and how many it takes."""
+    if not database.parallel:
+        return _SameThread(), concurrency
+    takes = concurrency
+    if isinstance(database, TakesTurns):
+        database.turns = BoundedSemaphore(concurrency)
+        takes += AHEAD
+    return _Threads(takes, "consumer"), takes
 
 
 class _Threads(ThreadPoolExecutor):

@@ -93,12 +93,12 @@ class Worker:
     ) -> ConsumeReport:
         started = self.clock.monotonic()
         self.report.interrupted = False
-        pool = pool_for(self.database, self.concurrency)
+        pool, takes = pool_for(self.database, self.concurrency)
         try:
             check_price_data(self.database)
             before, known = self.queue.departures(), (self.report.dropped, self.report.dead_lettered)
             with pool:
-                _Drain(self, pool, watch, max_batches, stop, on_batch).run()
+                _Drain(self, pool, takes, watch, max_batches, stop, on_batch).run()
             self._count_unseen(before, *known)
         except CoinswarmError as error:
             error.report = self.report
@@ -150,6 +150,7 @@ class _Drain:
         self,
         worker: Worker,
         pool: Executor,
+        takes: int,
         watch: bool,
         max_batches: int | None,
         stop: Callable[[], bool],
@@ -159,6 +160,7 @@ class _Drain:
         self.report = worker.report
         self.queue = worker.queue
         self.pool = pool
+        self.takes = takes
         self.watch = watch
         self.batches_left = math.inf if max_batches is None else max_batches
         self.stop = stop
@@ -193,7 +195,7 @@ class _Drain:
         verdicts = [self._verdict(future, *self.in_flight.pop(future)) for future in done]
         begun = [self.begun.pop(future) for future in done]
         verdicts += [verdict.unread(messages) for messages in self.leased]
-        room = 0 if self._ending() else self.worker.concurrency - len(self.in_flight)
+        room = 0 if self._ending() else self.takes - len(self.in_flight)
         self.leased = []
         if not verdicts and room <= 0:
             return

@@ -7,7 +7,7 @@ twice or hold no row; `/query` does not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -46,7 +46,8 @@ class DatabaseInfo:
     name: str
     created_at: str = ""
     version: str = ""
-    file_size: int = 0
+    file_size: int | None = None
+    """Bytes; None where the API does not say, as in its list."""
     num_tables: int = 0
     region: str = ""
 
@@ -66,6 +67,8 @@ class RemoteDatabase:
         self._api, self._id, self._name = api, database_id, name
         self._idempotent_batches = idempotent_batches
         self._path = f"{api.account}/d1/database/{segment(database_id)}/raw"
+        self.turns: AbstractContextManager[object] = nullcontext()
+        """See `TakesTurns`."""
 
     @classmethod
     def open(cls, api: CloudflareApi, name_or_id: str, *, idempotent_batches: bool = False) -> RemoteDatabase:
@@ -102,11 +105,12 @@ class RemoteDatabase:
         """Nothing is held here; the owner of the API's client closes it."""
 
     def _run(self, statements: Sequence[Statement], *, repeatable: bool) -> list[QueryResult]:
-        with as_database_errors():
+        body = _encode(statements)
+        with as_database_errors(), self.turns:
             reply = self._api.call(
                 "POST",
                 self._path,
-                body=_encode(statements),
+                body=body,
                 repeatable=repeatable,
                 seconds=REPLY_SECONDS,
                 decode=decode,
@@ -155,7 +159,7 @@ def _info(found: Any) -> DatabaseInfo:
         name=found.get("name") or "",
         created_at=found.get("created_at") or "",
         version=found.get("version") or "",
-        file_size=found.get("file_size") or 0,
+        file_size=found.get("file_size") or None,
         num_tables=found.get("num_tables") or 0,
         region=found.get("running_in_region") or "",
     )

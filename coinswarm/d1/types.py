@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 SqlValue = str | int | float | bytes | None
 
@@ -83,3 +84,11 @@ class Database(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class TakesTurns(Protocol):
+    """A database that prepares a call before its turn to send it has come."""
+
+    turns: AbstractContextManager[object]
+    """Held while a request is under way; to be replaced by whoever wants fewer at once than there are callers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,6 +150,16 @@ class Metered:
     def path(self) -> Path | None:
         """The file of a local database."""
         return getattr(self._database, "path", None)
+
+    @property
+    def turns(self) -> AbstractContextManager[object]:
+        """Those of the database, if it takes turns; see `TakesTurns`."""
+        turns: AbstractContextManager[object] = getattr(self._database, "turns")  # noqa: B009  # raises if it has none
+        return turns
+
+    @turns.setter
+    def turns(self, turns: AbstractContextManager[object]) -> None:
+        setattr(self._database, "turns", turns)  # noqa: B010
 
     def batch(self, statements: Sequence[Statement]) -> list[QueryResult]:
         results = self._database.batch(statements)

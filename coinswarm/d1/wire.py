@@ -23,8 +23,7 @@ from coinswarm.errors import DatabaseUnavailable, InvalidRequest, SqlError
 EXACT: Final = 2**53
 """Up to here a double holds every integer."""
 _NUMBERS: Final = (int, float)
-_TEXT_REAL_NULL: Final = frozenset({str, float, type(None)})
-_AS_THEY_ARE: Final = _TEXT_REAL_NULL | {int}
+_AS_THEY_ARE: Final = frozenset({str, float, int, type(None)})
 """Types of parameters that JSON and SQLite have alike, as long as integers stay below 2^53."""
 _PLAIN_BELOW: Final = 1e21
 """From here on JavaScript writes a number with an exponent."""
@@ -118,11 +117,14 @@ def _statement(entry: object, sql_name: str, params_name: str) -> Statement:
         return Statement(sql)
     if not isinstance(params, list):
         raise InvalidRequest(f"Invalid property: {params_name} => Expected array, received {_kind(params)}")
-    if _TEXT_REAL_NULL.issuperset(kinds := set(map(type, params))) or (
-        _AS_THEY_ARE.issuperset(kinds) and all(-EXACT <= p <= EXACT for p in params if type(p) is int)
-    ):
+    kinds = set(map(type, params))
+    if _AS_THEY_ARE.issuperset(kinds) and (int not in kinds or _exact([p for p in params if p.__class__ is int])):
         return Statement(sql, tuple(params))
     return Statement(sql, tuple(_sql_value(p, f"{params_name}.{i}") for i, p in enumerate(params)))
+
+
+def _exact(integers: list[int]) -> bool:
+    return min(integers) >= -EXACT and max(integers) <= EXACT
 
 
 def _sql_value(value: object, name: str) -> SqlValue:
@@ -191,8 +193,13 @@ _JSON: Final[Mapping[type, Any]] = {int: _json_int, float: _json_float, bytes: l
 def encode_meta(meta: Meta) -> dict[str, Any]:
     """`meta` as production has it; there is one copy and one attempt here, and no region to name."""
     return {
-        **meta.as_json(),
+        "duration": meta.duration,
+        "changes": meta.changes,
         "last_row_id": _json_int(meta.last_row_id),
+        "changed_db": meta.changed_db,
+        "size_after": meta.size_after,
+        "rows_read": meta.rows_read,
+        "rows_written": meta.rows_written,
         "served_by": meta.served_by or "coinswarm",
         "served_by_primary": True,
         "timings": {"sql_duration_ms": meta.duration},
