@@ -114,7 +114,7 @@ def _same(row: Row, allowed: Row | None) -> bool:
     """Equal in value and in type, as bytes in the file are."""
     if allowed is None:
         return False
-    return all(a == b and (type(a) is type(b) or isinstance(a, float)) for a, b in zip(row, allowed, strict=True))
+    return all(a == b and type(a) is type(b) for a, b in zip(row, allowed, strict=True))
 
 
 def _check_candles(expected: Expected, evidence: Evidence, stored: set[Key], account: Account) -> None:

@@ -27,10 +27,12 @@ _EXPECTED_MIGRATIONS: Final = ("0001_price_data.sql", "0002_notes.sql")
 
 def run_episode(plan: EpisodePlan, directory: Path) -> EpisodeReport:
     """Carry out `plan` with its files in `directory`. Call it from a process without threads."""
-    return _Episode(plan, directory).run()
+    return Episode(plan, directory).run()
 
 
-class _Episode:
+class Episode:
+    """A plan being carried out."""
+
     def __init__(self, plan: EpisodePlan, directory: Path) -> None:
         self.plan = plan
         self.world = World(plan, directory)
@@ -201,11 +203,19 @@ class _Episode:
         self.report.account.violations += self.problems
 
     def _account(self, _trigger: Trigger) -> dict[str, Any]:
+        return asdict(self.account())
+
+    def account(self) -> Account:
+        """What the market holds against the files as they are now."""
         world = self.world
+        evidence = gather(world.database_file, world.queue_file, world.stack.queue(), world.letters)
+        return settle_accounts(self._expected(), evidence)
+
+    def _expected(self) -> Expected:
         numbers = sorted({step.span for step in self.plan.steps if step.job == "poison"})
-        expected = Expected(
-            market=[row for span in self.plan.spans for row in world.truth(span)],
-            existing=world.existing,
+        return Expected(
+            market=[row for span in self.plan.spans for row in self.world.truth(span)],
+            existing=self.world.existing,
             poison=dict(self.poison),
             sound=[mixed_row(n) for first in numbers for n in range(first, first + POISON)],
             purged=self.purged,
@@ -213,5 +223,3 @@ class _Episode:
             notes=NOTES,
             migrations=_EXPECTED_MIGRATIONS,
         )
-        evidence = gather(world.database_file, world.queue_file, world.stack.queue(), world.letters)
-        return asdict(settle_accounts(expected, evidence))

@@ -31,7 +31,7 @@ from coinswarm.storage import connect
 
 PATIENCE: Final = 150
 """Pauses after which a consumer is asked to stop: leases of the dead may be hidden for a day by a clock set wrongly."""
-HOLD_SECONDS: Final = 0.25
+HOLD_SECONDS: Final = 0.15
 """For so long a lock is held: longer than anybody waits for it."""
 WITNESS: Final = "chaos_gone"
 
@@ -44,7 +44,7 @@ def work(world: World, step: Step) -> Callable[[Trigger], Report]:
     def run(trigger: Trigger) -> Report:
         job = _Job(world, step, trigger)
         if step.disk:
-            _limit_files(world, step.disk)
+            _limit_files(world.database_file.parent if step.job == "import" else world.stack.state_dir, step.disk)
         return job.run()
 
     return run
@@ -185,9 +185,9 @@ def hold_lock(path: Path) -> Callable[[Trigger], Report]:
     return run
 
 
-def _limit_files(world: World, more: int) -> None:
+def _limit_files(folder: Path, more: int) -> None:
     """The system refuses to let a file grow further, as a full disk would."""
-    files = [path for path in (world.directory / "state").rglob("*") if path.is_file()]
+    files = [path for path in folder.rglob("*") if path.is_file()]
     largest = max((path.stat().st_size for path in files), default=0)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest + more, hard))

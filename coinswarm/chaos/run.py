@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from coinswarm.chaos.drawing import plan
 from coinswarm.chaos.episode import run_episode
-from coinswarm.chaos.plan import digest, plan
+from coinswarm.chaos.plan import digest
 from coinswarm.chaos.report import ChaosReport, EpisodeReport
 from coinswarm.clock import Clock
 from coinswarm.errors import UsageError

@@ -23,16 +23,16 @@ _KINDS: Final = ("429", "429-bare", "418", "500", "502", "503", "html", "cut", "
 
 
 def exchanges(world: World) -> Callable[[Trigger], dict[str, Any]]:
-    """Serves until SIGTERM; then tells what was asked."""
+    """Serves until SIGTERM; then tells what was asked, and ends with its process, held replies and all."""
 
     def run(trigger: Trigger) -> dict[str, Any]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         rates = {kind: RATE / len(_KINDS) for kind in (*_KINDS, "duplicate", "overlap")}
         faults = Faults(rates=rates, seed=world.market.seed, stall_seconds=STALL_SECONDS)
-        with Simulator(world.market, faults=faults) as simulator:
-            trigger.tell({"environment": simulator.environment})
-            signal.sigwait({signal.SIGTERM})
-            seen = Counter(request.fault for request in simulator.requests)
+        simulator = Simulator(world.market, faults=faults).start()
+        trigger.tell({"environment": simulator.environment})
+        signal.sigwait({signal.SIGTERM})
+        seen = Counter(request.fault for request in simulator.requests)
         return {"requests": seen.total(), "faults": {kind: n for kind, n in seen.items() if kind != "ok"}}
 
     return run

@@ -104,7 +104,8 @@ class World:
     @contextmanager
     def queues(self) -> Iterator[SqliteQueueStore]:
         with closing(SqliteQueueStore(self.queue_file, self.clock, busy_timeout=BUSY_SECONDS)) as store:
-            settings = ConsumerSettings(type="http_pull", dead_letter_queue=self.letters, max_retries=3)
+            retries = self.plan.max_retries
+            settings = ConsumerSettings(type="http_pull", dead_letter_queue=self.letters, max_retries=retries)
             store.ensure(self.letters)
             store.ensure(self.stack.queue(), consumer=settings)
             yield store
