@@ -14,6 +14,7 @@ from coinswarm.d1.snapshots import WINDOW_DAYS, Snapshots
 from coinswarm.d1.time_travel import TimeTravel
 from coinswarm.errors import QueueNotFound
 from coinswarm.queue.types import Queue, QueueInfo, QueueStore
+from coinswarm.queue.usage import Usage as QueueUsage
 from coinswarm.server.jobs import Jobs
 from coinswarm.server.schedules import Schedules
 from coinswarm.server.transfers import Transfers
@@ -30,6 +31,10 @@ def state_folder(persist_to: Path) -> Path:
 
 class AccountQueues(QueueStore, Protocol):
     """The queues of an account, and what only whoever keeps them can do."""
+
+    def usage(self) -> list[QueueUsage]:
+        """What Cloudflare would have billed, by day and queue."""
+        ...
 
     def delete_messages(self, name: str, ids: Iterable[str]) -> list[str]:
         """Delete these messages of a queue unless they are in flight; which ones. Raises `QueueNotFound`."""

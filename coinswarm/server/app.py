@@ -14,7 +14,8 @@ from coinswarm import __version__
 from coinswarm.server import databases, files, identity, messages, protocols, queues, workers
 from coinswarm.server.account import Account
 from coinswarm.server.calls import starlette_routes
-from coinswarm.server.gate import HostGate, SingleSlashes, TokenGate
+from coinswarm.server.gate import LOOPBACK, HostGate, SingleSlashes, TokenGate
+from coinswarm.server.metrics import metrics
 from coinswarm.server.openapi.document import API, PATH, document
 from coinswarm.server.rendering import HANDLERS
 
@@ -45,6 +46,8 @@ def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Star
     )
     return Starlette(
         routes=[Mount("/", app=HostGate(doors, host))],
+            # On loopback a scraper needs no token; the names of queues and pairs are not for a whole network.
+            Route("/metrics", metrics(account), methods=["GET"], middleware=_unless_loopback(host, token)),
         middleware=[Middleware(SingleSlashes)],
         exception_handlers=HANDLERS,
     )
@@ -56,3 +59,7 @@ async def _health(_request: Request) -> Response:
 
 async def _openapi(_request: Request) -> Response:
     return JSONResponse(document())
+
+
+def _unless_loopback(host: str, token: str) -> list[Middleware]:
+    return [] if host in LOOPBACK else [Middleware(TokenGate, token)]

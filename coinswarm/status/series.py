@@ -12,7 +12,7 @@ from coinswarm.d1.types import Database
 # Steps from each symbol to the next, from each timeframe of it to the next, and so on: with the key (symbol, timeframe,
 # source, timestamp) every step is one look into the index, where GROUP BY would read, and bill, the whole table. On a
 # table with another key it is still right, and then reads more.
-_NEWEST: Final = f"""
+NEWEST: Final = f"""
 WITH RECURSIVE
 symbols(symbol) AS (
     SELECT min(symbol) FROM {TABLE}
@@ -80,7 +80,7 @@ class SeriesAge:
 def newest_candles(database: Database, now_ms: int) -> list[SeriesAge]:
     """Every series of `price_data`. Raises `SqlError` where there is no such table."""
     found = []
-    for symbol, timeframe, source, newest in database.execute(_NEWEST)[0].rows:
+    for symbol, timeframe, source, newest in database.execute(NEWEST)[0].rows:
         step = SECONDS.get(str(timeframe))
         opened = int(newest or 0)
         seconds = None if step is None else max(0, now_ms // 1000 - opened - step)

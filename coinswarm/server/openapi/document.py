@@ -28,8 +28,8 @@ _PLACEHOLDERS: Final = {
 }
 _ABOUT: Final = (
     "Cloudflare's REST API for D1 and Queues over the data on this machine (`coinswarm serve`). Every reply but those "
-    "of `/graphql`, `/health`, `/openapi.json` and `/transfers` is Cloudflare's envelope. Bodies are read as JSON "
-    "whatever their Content-Type."
+    "of `/graphql`, `/health`, `/metrics`, `/openapi.json` and `/transfers` is Cloudflare's envelope. "
+    "Bodies are read as JSON whatever their Content-Type."
 )
 
 
@@ -116,6 +116,21 @@ _BESIDES: Final[dict[str, Any]] = {
                     "content": {
                         "application/json": {"schema": forms.told({"status": {"const": "ok"}, "version": forms.TEXT})}
                     },
+                },
+                **_REFUSED,
+            },
+        }
+    },
+    "/metrics": {
+        "get": {
+            "operationId": "get_metrics",
+            "summary": "Queues, usage and candles for Prometheus; with the token where others than this machine listen",
+            "tags": ["Server"],
+            "security": [{}, {"token": []}],
+            "responses": {
+                "200": {
+                    "description": "Prometheus' text format, version 0.0.4.",
+                    "content": {"text/plain": {"schema": forms.TEXT}},
                 },
                 **_REFUSED,
             },
