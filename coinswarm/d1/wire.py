@@ -9,9 +9,10 @@ be rounded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -50,6 +51,20 @@ class QueryRequest:
     batch: bool
 
 
+class _PlainEntry(msgspec.Struct):
+    sql: str
+    params: list[str | float | Annotated[int, msgspec.Meta(ge=-EXACT, le=EXACT)] | None] = []
+
+
+class _PlainBatch(msgspec.Struct):
+    """A batch with no parameter that is anything but what it looks like: taken as it is, in half the time."""
+
+    batch: list[_PlainEntry]
+
+
+_plain_decoder: Final = msgspec.json.Decoder(_PlainBatch)
+
+
 def encode_request(statements: Sequence[Statement]) -> bytes:
     """The body for `/query` or `/raw`: one statement alone, several as a batch (one transaction).
 
@@ -83,6 +98,10 @@ def decode_request(body: bytes) -> QueryRequest:
 
     Parameters may be text, numbers, null, booleans (bound as 1 and 0) and arrays of bytes.
     """
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        plain = _plain_decoder.decode(body).batch
+        if plain:
+            return QueryRequest(tuple(Statement(entry.sql, tuple(entry.params)) for entry in plain), batch=True)
     document = decode_object(body)
     entries = document.get("batch")
     if entries is None:
