@@ -41,13 +41,13 @@ def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Star
             Route("/transfers/{secret}/{filename}", files.transfer(account), methods=["GET", "PUT"]),
             Route("/health", _health, methods=["GET"]),
             Route(PATH, _openapi, methods=["GET"]),
+            # On loopback a scraper needs no token; the names of queues and pairs are not for a whole network.
+            Route("/metrics", metrics(account), methods=["GET"], middleware=_unless_loopback(host, token)),
         ],
         redirect_slashes=False,
     )
     return Starlette(
         routes=[Mount("/", app=HostGate(doors, host))],
-            # On loopback a scraper needs no token; the names of queues and pairs are not for a whole network.
-            Route("/metrics", metrics(account), methods=["GET"], middleware=_unless_loopback(host, token)),
         middleware=[Middleware(SingleSlashes)],
         exception_handlers=HANDLERS,
     )
