@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +24,10 @@ class StoppedAtOnce(KeyboardInterrupt):
     def __init__(self, exit_code: int) -> None:
         self.exit_code = exit_code
         super().__init__()
+
+
+class Stopped(StoppedAtOnce):
+    """The user asked once, in a command that has nothing to finish: what is half done is undone on the way out."""
 
 
 class Interrupt:
@@ -53,6 +58,29 @@ class Interrupt:
             yield
         finally:
             self._waiting = False
+
+
+@contextmanager
+def stoppable() -> Iterator[Interrupt]:
+    """Within the block SIGTERM ends a command like Ctrl-C: by an exception, `Stopped`, that undoes what is half done.
+
+    SQLite swallows what is raised while it asks one of our functions, and fails instead: the `Interrupt` remembers.
+    """
+    interrupt = Interrupt()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        interrupt.exit_code = EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED
+        raise Stopped(interrupt.exit_code)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -87,6 +87,11 @@ def attach(path: Path, *, write: bool = False, busy_timeout: float = BUSY_TIMEOU
     return connection
 
 
+def scratch() -> sqlite3.Connection:
+    """A database in memory, gone when it is closed."""
+    return sqlite3.connect(":memory:", isolation_level=None)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """`BEGIN IMMEDIATE` … `COMMIT`, or `ROLLBACK` when the block raises, whatever it raises."""

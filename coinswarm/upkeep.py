@@ -15,6 +15,7 @@ from coinswarm.errors import DatabaseNotFound, StorageError, UsageError
 
 if TYPE_CHECKING:
     from coinswarm.config import D1Database
+    from coinswarm.d1.ingest import Ingested
     from coinswarm.d1.past import Past
     from coinswarm.fsck.findings import Checked, Rule
 
@@ -35,6 +36,18 @@ def path_of(declared: D1Database, stack: Stack) -> Path:
     from coinswarm.d1.path import database_path
 
     return database_path(declared.local_id, stack.state_dir)
+
+
+def import_file(stack: Stack, key: str | None, file: Path, clock: Clock) -> Ingested:
+    """Run a file of SQL in the local database, all or nothing. Raises `UsageError` for what cannot be read."""
+    from coinswarm.d1.ingest import ingest, statements
+
+    path = path_of(stack.database(key), stack)
+    try:
+        with file.open("rb") as source:
+            return ingest(path, statements(source), clock=clock, stop=lambda: False)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from None
 
 
 @contextmanager

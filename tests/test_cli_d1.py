@@ -206,7 +206,7 @@ def test_a_database_that_lived_on_the_bundled_migration_goes_on_behind_it(coinsw
     created = coinswarm("d1", "migrations", "create", "more")
     assert created.out == (
         "Copied 0001_price_data.sql, which came with coinswarm until now.\n"
-        f"Created {coinswarm.directory}/migrations/0002_more.sql.\n"
+        f"Created {coinswarm.directory}/migrations/0002_more.sql: write its SQL into it, then apply it.\n"
     )
     assert coinswarm("d1", "migrations", "list", "--json").json == ["0002_more.sql"]
     third = coinswarm("d1", "migrations", "create", "even more", "--json")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coinswarm.commands import past
+from coinswarm.commands import migrations, past
+from coinswarm.commands.databases import Name, before_write, not_both, opened_database
 from coinswarm.commands.run import Local, Remote, Run, Yes, command
 from coinswarm.errors import UsageError
 
@@ -17,34 +16,9 @@ if TYPE_CHECKING:
     from coinswarm.d1.types import Database
 
 app = typer.Typer(help="D1 databases: look into, query, migrate.", no_args_is_help=True, add_completion=False)
-migrations = typer.Typer(help="Migrations, as wrangler keeps them.", no_args_is_help=True, add_completion=False)
-app.add_typer(migrations, name="migrations")
+app.add_typer(migrations.app, name="migrations")
 app.add_typer(past.app, name="time-travel")
 command(app, "backup")(past.backup)
-
-Name = Annotated[
-    str | None, typer.Argument(metavar="DATABASE", help="Name, binding or id; the pipeline's own unless said.")
-]
-
-
-@contextmanager
-def _database(run: Run, name: str | None, *, local: bool, remote: bool) -> Iterator[Database]:
-    from coinswarm import wiring
-
-    _not_both(local, remote)
-    run.on_cloudflare = remote
-    with wiring.database(run.stack, name, run.clock, remote=remote) as opened:
-        yield opened
-
-
-def _not_both(local: bool, remote: bool) -> None:
-    if local and remote:
-        raise UsageError("--local and --remote exclude each other", hint="Give one of them.")
-
-
-def _before_write(run: Run, database: Database, what: str, *, remote: bool, yes: bool) -> None:
-    if remote:
-        run.confirm_remote(f"{what} on the D1 database {database.name} ({database.id})", yes=yes)
 
 
 @command(app, "list")
@@ -54,7 +28,15 @@ def list_databases(run: Run, local: Local = False, remote: Remote = False) -> No
 
     rows = wiring.list_databases(run.stack, run.clock, remote=remote and not local)
     columns = ("name", "uuid", "file_size", "path") if not remote else ("name", "uuid", "file_size", "created_at")
-    run.report(rows, lambda: render.table(columns, [[row[column] for column in columns] for row in rows]))
+    run.report(rows, lambda: render.table(columns, [[_cell(row, column) for column in columns] for row in rows]))
+
+
+def _cell(row: dict[str, Any], column: str) -> object:
+    """A size as people read it; the API's list has none."""
+    from coinswarm import render
+
+    value = row[column]
+    return value if column != "file_size" else "" if value is None else render.size(value)
 
 
 @command(app, "info")
@@ -63,9 +45,9 @@ def info(run: Run, database: Name = None, local: Local = False, remote: Remote =
     from coinswarm import render, wiring
     from coinswarm.d1.stats import info as describe
 
-    with _database(run, database, local=local, remote=remote) as opened:
+    with opened_database(run, database, local=local, remote=remote) as opened:
         document = describe(opened, wiring.path_of(opened))
-    run.report(document, lambda: render.facts(document.items()), "coinswarm d1 stats")
+    run.report(document, lambda: render.facts((k, _cell(document, k)) for k in document), "coinswarm d1 stats")
 
 
 @command(app, "stats")
@@ -75,7 +57,7 @@ def stats(run: Run, database: Name = None, local: Local = False, remote: Remote 
     from coinswarm.commands.reading import confirm_reading
     from coinswarm.d1.stats import stats as read_stats
 
-    with _database(run, database, local=local, remote=remote) as opened:
+    with opened_database(run, database, local=local, remote=remote) as opened:
         if remote:
             confirm_reading(run, opened, "price_data", yes=yes)
         document = read_stats(opened)
@@ -111,14 +93,19 @@ def execute(
     from coinswarm import render
     from coinswarm.commands.reading import warn_of_reading
 
-    if remote and not local and sql is None and file is not None and _is_large(file):
-        _import(run, database, file, yes=yes)
+    not_both(local, remote)
+    if sql is None and file is not None and _is_large(file):
+        if remote:
+            _import(run, database, file, yes=yes)
+        else:
+            _import_here(run, database, file)
         return
     text = _sql_text(sql, file)
-    with _database(run, database, local=local, remote=remote) as opened:
+    with opened_database(run, database, local=local, remote=remote) as opened:
         if remote:
             warn_of_reading(opened, text)
-        _before_write(run, opened, "run SQL", remote=remote, yes=yes)
+        if remote and not _only_reads(run, opened, text):
+            before_write(run, opened, "run SQL", remote=remote, yes=yes)
         results = opened.execute(text)
     document = [{"results": result.objects, "success": True, "meta": result.meta.as_json()} for result in results]
 
@@ -159,6 +146,30 @@ def _is_large(file: Path) -> bool:
         return False  # reading it says why
 
 
+def _only_reads(run: Run, database: Database, text: str) -> bool:
+    """Asked only where somebody would be: it takes a request."""
+    from coinswarm.d1.reading import only_reads
+
+    return run.asks and only_reads(database, text)
+
+
+def _import_here(run: Run, name: str | None, file: Path) -> None:
+    """A file too large for the memory, statement by statement in one transaction."""
+    from coinswarm import render, upkeep
+
+    done = upkeep.import_file(run.stack, name, file, run.clock)
+    meta = done.result.meta
+
+    def show() -> None:
+        render.line(
+            f"{done.queries:,} queries · {meta.changes:,} changed · {meta.rows_read:,} read · "
+            f"{meta.rows_written:,} written · {meta.duration / 1000:.1f} s"
+        )
+
+    shown = {"Total queries executed": done.queries, "Rows read": meta.rows_read, "Rows written": meta.rows_written}
+    run.report([{"results": [shown], "success": True, "meta": meta.as_json()}], show, "coinswarm d1 stats")
+
+
 def _import(run: Run, name: str | None, file: Path, *, yes: bool) -> None:
     from coinswarm import render, wiring
 
@@ -193,13 +204,13 @@ def export(
     from coinswarm.commands.reading import confirm_reading
     from coinswarm.d1.export import STDOUT, output
 
-    _not_both(local, remote)
+    not_both(local, remote)
     if no_schema and no_data:
         raise UsageError("--no-schema and --no-data together leave nothing to export", hint="Give one of them.")
     if run.json and target == STDOUT:
         raise UsageError("--json and --output - both want stdout", hint="Give --output a file.")
     if remote and not no_data:
-        with _database(run, database, local=local, remote=remote) as opened:
+        with opened_database(run, database, local=local, remote=remote) as opened:
             confirm_reading(run, opened, ", ".join(table or ["all tables"]), yes=yes)
     with output(target) as file:
         name = wiring.export(
@@ -222,69 +233,3 @@ def export(
         render.note(f"{text}.")
         return
     run.report(document, lambda: render.line(f"{text} in {target}."))
-
-
-@command(migrations, "list")
-def list_migrations(run: Run, database: Name = None, local: Local = False, remote: Remote = False) -> None:
-    """Migrations that are not applied yet."""
-    from coinswarm import render, wiring
-    from coinswarm.d1 import migrate
-
-    declared = run.stack.database(database)
-    with _database(run, database, local=local, remote=remote) as opened:
-        found = migrate.pending(opened, wiring.migrations_of(declared), table=declared.migrations_table)
-    names = [migration.name for migration in found]
-    if not names:
-        run.report(names, lambda: render.line("No migrations to apply."))
-        return
-    run.report(names, lambda: render.table(("to be applied",), [[n] for n in names]), "coinswarm d1 migrations apply")
-
-
-@command(migrations, "apply")
-def apply_migrations(
-    run: Run, database: Name = None, local: Local = False, remote: Remote = False, yes: Yes = False
-) -> None:
-    """Apply them in order, each in a transaction of its own."""
-    from coinswarm import render, wiring
-    from coinswarm.d1 import migrate
-
-    declared = run.stack.database(database)
-    found = wiring.migrations_of(declared)
-    with _database(run, database, local=local, remote=remote) as opened:
-        _before_write(run, opened, "apply migrations", remote=remote, yes=yes)
-        names = migrate.apply(opened, found, table=declared.migrations_table)
-    document: list[dict[str, Any]] = [{"name": name, "status": "applied"} for name in names]
-
-    def show() -> None:
-        if names:
-            render.table(("migration", "status"), [(name, "applied") for name in names])
-        else:
-            render.line("No migrations to apply.")
-
-    run.report(document, show, "coinswarm d1 stats")
-
-
-@command(migrations, "create")
-def create_migration(
-    run: Run,
-    words: Annotated[list[str], typer.Argument(metavar="[DATABASE] MESSAGE", help="What it does; names its file.")],
-) -> None:
-    """Write an empty migration with the next number."""
-    from coinswarm import render, wiring
-    from coinswarm.d1 import migrate
-
-    if len(words) > 2:
-        raise UsageError("too many words", hint='Quote the message: coinswarm d1 migrations create "add an index"')
-    declared = run.stack.database(words[0] if len(words) == 2 else None)
-    folder = declared.migrations_dir
-    # A database without a folder lives on the bundled migrations, which a folder without them would put out of force.
-    bundled = [] if folder.is_dir() or declared.migrations_dir_given else wiring.migrations_of(declared)
-    path = migrate.create(folder, words[-1], run.clock, pattern=declared.migrations_glob, first=bundled)
-
-    def show() -> None:
-        for migration in bundled:
-            render.line(f"Copied {migration.name}, which came with coinswarm until now.")
-        render.line(f"Created {path}.")
-
-    document = {"path": str(path), "copied": [str(folder / migration.name) for migration in bundled]}
-    run.report(document, show, "coinswarm d1 migrations apply")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coinswarm.commands.databases import Name, not_both
 from coinswarm.commands.run import Local, Remote, Run, Yes, command
 from coinswarm.errors import UsageError
 from coinswarm.interrupt import Interrupted, graceful
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Restore a database to a state of the past.", no_args_is_help=True, add_completion=False)
 
-Name = Annotated[
-    str | None, typer.Argument(metavar="DATABASE", help="Name, binding or id; the pipeline's own unless said.")
-]
 Timestamp = Annotated[
     str | None,
     typer.Option("--timestamp", metavar="T", help="A Unix (seconds) or RFC3339 timestamp (e.g. 2026-07-13T08:46:42Z)."),
@@ -33,7 +31,7 @@ def info(
     """The bookmark of now, or of a moment; here, a restore point is taken if the database changed since the last."""
     from coinswarm import render, upkeep
 
-    _not_both(local, remote)
+    not_both(local, remote)
     run.on_cloudflare = remote
     with upkeep.past(run.stack, database, run.clock, remote=remote) as past:
         found = past.bookmark(_moment(run, past, timestamp))
@@ -66,7 +64,7 @@ def restore(
     """Put a database back to a bookmark or a moment. The bookmark it was at before is told: it undoes this."""
     from coinswarm import render, upkeep
 
-    _not_both(local, remote)
+    not_both(local, remote)
     if (bookmark is None) == (timestamp is None):
         raise UsageError(
             "say which state to restore",
@@ -120,11 +118,6 @@ def backup(
         lambda: render.line(f"Copied {name} to {target}: {render.size(size)}, checked."),
         f"coinswarm fsck --database {target}",
     )
-
-
-def _not_both(local: bool, remote: bool) -> None:
-    if local and remote:
-        raise UsageError("--local and --remote exclude each other", hint="Give one of them.")
 
 
 def _moment(run: Run, past: Past, timestamp: str | None) -> int | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, UsageError
-from coinswarm.interrupt import StoppedAtOnce
+from coinswarm.interrupt import Stopped, StoppedAtOnce, stoppable
 
 if TYPE_CHECKING:
     from coinswarm.clock import Clock
@@ -202,12 +202,25 @@ def with_errors_shown(run: Run, action: Callable[[], None]) -> None:
     from coinswarm import render
 
     try:
-        _run(action)
+        with stoppable() as stopped:
+            _run(action)
     except CoinswarmError as error:
+        if stopped.exit_code is not None:
+            _tell_stopped()
+            raise typer.Exit(stopped.exit_code) from None
         if run.verbose:
             traceback.print_exc(file=sys.stderr)
         render.error(error, as_json=run.json)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt as stopped:
+    except Stopped as once:
+        _tell_stopped()
+        raise typer.Exit(once.exit_code) from None
+    except KeyboardInterrupt as twice:
         render.warn("stopped at once; what was not finished comes back after its visibility timeout")
-        raise typer.Exit(stopped.exit_code if isinstance(stopped, StoppedAtOnce) else EXIT_INTERRUPTED) from None
+        raise typer.Exit(twice.exit_code if isinstance(twice, StoppedAtOnce) else EXIT_INTERRUPTED) from None
+
+
+def _tell_stopped() -> None:
+    from coinswarm import render
+
+    render.warn("stopped; nothing was left half done")

@@ -143,7 +143,7 @@ class Engine:
         results: list[QueryResult] = []
         before = connection.total_changes
         started = monotonic()
-        for (sql, params), text in zip(statements, texts, strict=True):
+        for number, ((sql, params), text) in enumerate(zip(statements, texts, strict=True), start=1):
             cost = text.cost
             columns: Sequence[str] = ()
             rows: list[tuple[SqlValue, ...]] = []
@@ -162,7 +162,10 @@ class Engine:
                     cost = self._reckon(sql, params, text)
                 read = cost.reads if cost.plain else self._meter.rows_read(cost, len(rows), changes)
             except _FAILURES as error:
-                raise self._translated(error, sql, params) from error
+                known = self._translated(error, sql, params)
+                if isinstance(known, SqlError) and len(statements) > 1 and known.hint is None:
+                    known.hint = faults.which(number, sql, len(statements))
+                raise known from error
             meta = Meta(
                 (now - started) * 1000,
                 changes,

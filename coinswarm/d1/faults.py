@@ -176,3 +176,10 @@ def _bad_value(params: Sequence[SqlValue]) -> str | None:
         elif value is not None and not isinstance(value, float):
             return f"Type '{type(value).__name__}' not supported for value '{value}'"
     return None
+
+
+def which(number: int, sql: str, of: int | None = None) -> str:
+    """Which statement of several it was: its number, and how it begins."""
+    start = " ".join(sql[:200].split())
+    shown = start if len(start) <= 80 else start[:79] + "…"
+    return f"It is statement {number:,}{f' of {of:,}' if of else ''}: {shown}"

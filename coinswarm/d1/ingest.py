@@ -101,7 +101,7 @@ class _Ingestion:
             for text in texts:
                 if stop():
                     raise DatabaseUnavailable("The server stopped during the import; the database is as it was.")
-                self._execute(text)
+                self._execute(text, count + 1)
                 count += 1
             size = self._size()
             failpoint("import.committing")
@@ -116,7 +116,14 @@ class _Ingestion:
         self._shrink_log()
         return Ingested(count, QueryResult(meta=self._meta))
 
-    def _execute(self, sql: str) -> None:
+    def _execute(self, sql: str, number: int) -> None:
+        try:
+            self._run(sql)
+        except SqlError as error:
+            error.hint = error.hint or faults.which(number, sql)
+            raise
+
+    def _run(self, sql: str) -> None:
         kind = inspect(sql)
         before = self._connection.total_changes
         actions: list[guard.Action] = []

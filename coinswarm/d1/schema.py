@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from coinswarm.candles import COLUMNS
 from coinswarm.d1.splitter import quoted, tokens
 from coinswarm.d1.types import Database, SqlValue, Statement
-from coinswarm.errors import SchemaMismatch
+from coinswarm.errors import SchemaMismatch, SqlError
 
 TABLE: Final = "price_data"
 KEY: Final = ("symbol", "timestamp", "timeframe", "source")
 """The columns that name a candle; the conflict target of every insert, in whatever order the key has them."""
 _ADVICE: Final = f"Another program made this table: rename it, then create {TABLE} with: coinswarm d1 migrations apply"
+_RECORDED: Final = "SELECT name FROM d1_migrations WHERE name LIKE '%price_data%' ORDER BY id LIMIT 1"
 _TEXTS: Final = frozenset({"symbol", "timeframe", "source"})
 _AFFINITIES: Final = (
     ("INTEGER", ("INT",)),
@@ -27,6 +28,48 @@ _Object = Mapping[str, SqlValue]
 
 
 def check_price_data(database: Database) -> None:
+    """Raises `SchemaMismatch` where candles cannot be stored as they are; its hint says what to do in this database."""
+    try:
+        _check(database)
+    except SchemaMismatch as mismatch:
+        if mismatch.hint in (_ADVICE, SchemaMismatch.default_hint) and (name := _recorded(database)):
+            first = "Rename the table" if mismatch.hint == _ADVICE else "The table was dropped"
+            forget = f"DELETE FROM d1_migrations WHERE name = '{name}'"
+            mismatch.hint = (
+                f"{first}; the migration that makes it counts as applied, so take its record out, too: "
+                f'coinswarm d1 execute --command "{forget}". Then: coinswarm d1 migrations apply'
+            )
+        raise
+
+
+def insert_triggers(database: Database) -> list[str]:
+    """The triggers that run when a candle is stored. What they change is counted with it, so that the numbers of
+    inserted and present rows may be wrong; the rows are not."""
+    found = database.batch(
+        [
+            Statement(
+                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE",
+                (TABLE,),
+            )
+        ]
+    )
+    return [str(item["name"]) for item in found[0].objects if fires_on_insert(str(item["sql"]))]
+
+
+def fires_on_insert(trigger: str) -> bool:
+    """Whether a trigger, by its SQL, runs when a row is inserted."""
+    return _on_insert([piece.upper() for _, piece, _ in tokens(trigger)])
+
+
+def _recorded(database: Database) -> str | None:
+    try:
+        rows = database.execute(_RECORDED)[0].rows
+    except SqlError:
+        return None
+    return str(rows[0][0]).replace("'", "''") if rows else None
+
+
+def _check(database: Database) -> None:
     """Raises `SchemaMismatch` that names what is missing (the table, columns, the unique key), that a column too many
     must be filled, or what would alter or lose candles: types, collations, ON CONFLICT clauses, triggers. Other columns
     and indexes (the original's `id`, `created_at`) are fine."""
@@ -49,6 +92,7 @@ def check_price_data(database: Database) -> None:
     found = ", ".join(str(column["name"]) for column in columns)
     _check_key(_unique_keys(database, indexes), found)
     _check_affinities(columns)
+    _check_collations(made)
     _check_conflict_clauses(made)
     _check_triggers(made)
 
@@ -109,6 +153,37 @@ def _affinity(declared: str) -> str:
     return next((affinity for affinity, parts in _AFFINITIES if any(part in upper for part in parts)), "NUMERIC")
 
 
+def _check_collations(made: Iterable[_Object]) -> None:
+    """A column that takes `btc` for `BTC` finds the wrong rows, even where the unique key itself tells them apart."""
+    for item in made:
+        if item["type"] != "table":
+            continue
+        for definition in _definitions(_pieces(item)):
+            name = definition[0].strip("\"'`[]").lower()
+            if name not in KEY or "COLLATE" not in definition:
+                continue
+            collation = definition[definition.index("COLLATE") + 1].strip("\"'`[]")
+            if collation != "BINARY":
+                raise SchemaMismatch(
+                    f"the column {name} of {TABLE} compares by the collation {collation}, not BINARY: "
+                    "candles of different series would be taken for one another",
+                    hint=_ADVICE,
+                )
+
+
+def _definitions(pieces: list[str]) -> Iterator[list[str]]:
+    """The columns and constraints between the outer brackets of a CREATE TABLE, token by token."""
+    depth, current = 0, list[str]()
+    for piece in pieces:
+        depth += (piece == "(") - (piece == ")")
+        if depth == 1 and piece in ("(", ","):
+            yield from [current] if current else []
+            current = []
+        elif depth:
+            current.append(piece)
+    yield from [current] if current else []
+
+
 def _check_conflict_clauses(made: Iterable[_Object]) -> None:
     for item in made:
         if item["type"] == "trigger":
@@ -128,13 +203,16 @@ def _check_triggers(made: Iterable[_Object]) -> None:
         if item["type"] != "trigger":
             continue
         pieces = _pieces(item)
-        on_insert = "INSERT" in pieces[: pieces.index("ON")]
-        if on_insert and _contains(pieces, ("RAISE", "(", "IGNORE")):
+        if _on_insert(pieces) and _contains(pieces, ("RAISE", "(", "IGNORE")):
             name = str(item["name"])
             raise SchemaMismatch(
                 f"the trigger {name} on {TABLE} leaves out candles with RAISE(IGNORE), and counts would be wrong",
                 hint=f"Let it refuse them with RAISE(ABORT, …), or remove it: DROP TRIGGER {quoted(name)}",
             )
+
+
+def _on_insert(pieces: list[str]) -> bool:
+    return "INSERT" in pieces[: pieces.index("ON")]
 
 
 def _pieces(item: _Object) -> list[str]:

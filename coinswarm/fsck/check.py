@@ -9,8 +9,9 @@ from typing import Final
 
 from coinswarm.candles import COLUMNS
 from coinswarm.clock import Clock
+from coinswarm.d1.schema import fires_on_insert
 from coinswarm.fsck import prices, queues, series, snapshot
-from coinswarm.fsck.findings import Checked, Finding, Move, Rule
+from coinswarm.fsck.findings import EXAMPLES, Checked, Finding, Move, Rule, shown
 
 _KEY: Final = ", ".join(prices.KEY)
 
@@ -76,6 +77,7 @@ def _prices(connection: sqlite3.Connection, checked: Checked, now_s: int) -> Non
     has_key = keyed and _has_key(connection)
     if keyed and not has_key:
         checked.findings += _duplicates(connection)
+    checked.findings += _triggers(connection)
     row_rules = list(prices.rules(columns, now_s=now_s, has_key=has_key))
     checked.findings += snapshot.counted(connection, row_rules, suspicious=prices.suspicious(columns, now_s=now_s))
     if keyed:
@@ -95,6 +97,23 @@ def _has_key(connection: sqlite3.Connection) -> bool:
         == set(prices.KEY)
         for (name,) in indexes.fetchall()
     )
+
+
+def _triggers(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """What they change is counted with the candle that set them off, in every report that counts by rows changed."""
+    made = connection.execute(
+        f"SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = '{prices.TABLE}'"
+    )
+    names = tuple({"trigger": shown(name)} for name, sql in made if fires_on_insert(sql))
+    if names:
+        yield Finding(
+            "triggers",
+            "triggers that run when a candle is stored: consume may count present rows as inserted",
+            len(names),
+            names[:EXAMPLES],
+            advice="The rows themselves are right. For exact counts compare coinswarm d1 stats before and after.",
+            severity="warning",
+        )
 
 
 def _duplicates(connection: sqlite3.Connection) -> Iterator[Finding]:
