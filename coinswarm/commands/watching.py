@@ -46,7 +46,7 @@ def tail(
     source: Annotated[str | None, typer.Option("--source", help="Only of this exchange.")] = None,
     errors: Annotated[bool, typer.Option("--errors", help="Only what went wrong.")] = False,
 ) -> None:
-    """Show the log, and what comes to it; --json for one JSON object a line. Without --since: the last 20 events."""
+    """Show the log, and what comes to it. Without --since: from the last 20 events on; --json: one object a line."""
     from coinswarm import render
     from coinswarm.interrupt import Interrupted, graceful
     from coinswarm.log.file import log_folder
@@ -97,7 +97,7 @@ def _print(events: Iterable[Event], *, as_json: bool) -> None:
 
 @command(app, "status")
 def status(run: Run) -> None:
-    """How the local stack is doing, on one screen: queue, rate, runs, dead letters, how old the candles are."""
+    """How the local stack is doing, on one screen. Queue, rate, runs, dead letters, how old the candles are."""
     from coinswarm.watching import look
 
     found = look(run.stack, run.clock)
