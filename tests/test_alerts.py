@@ -357,4 +357,5 @@ def test_a_test_needs_somebody_to_tell(coinswarm: CommandLine) -> None:
     with webhook() as (url, got):
         coinswarm.environment["COINSWARM_ALERT_WEBHOOK"] = url
         assert coinswarm("alerts", "test").exit_code == 0
-    assert len(got) == 1
+        assert coinswarm("alerts", "test", "--json").json == {"undelivered": []}
+    assert len(got) == 2

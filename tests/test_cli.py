@@ -18,11 +18,13 @@ from tests.support.command_line import CommandLine, HastyClock, all_commands, pr
 COMMANDS = all_commands()
 QUEUE = "historical-data-queue"
 SCRIPT = "coinswarm"
-RUNS_UNTIL_STOPPED = {"serve"}
+RUNS_UNTIL_STOPPED = {"serve", "tail", "alerts check", "alerts test"}
 """Their documents are asserted where they are tested, with somebody to stop them."""
 
 REPORTS = {
     "init": ["new"],
+    "status": [],
+    "alerts list": [],
     "demo": [],
     "fetch": ["--limit", "5"],
     "consume": [],
