@@ -33,6 +33,7 @@ CONTENTS: Final = {
     "alerts": ("watching", "Alerts: which there are, how they stand, telling of them."),
     "d1": ("d1", "D1 databases: look into, query, migrate."),
     "verify": ("verify", "Whether the stack works: 19 checks of behaviour, here or on Cloudflare."),
+    "doctor": ("doctor", "Walk through the stack, asking before it mends what is missing or imports."),
     "cost": ("cost", "What a month uses and costs on Cloudflare, Free and Paid, with every formula."),
     "fsck": ("fsck", "Check the queue file and the database for damage and unsound candles; repair on demand."),
 }

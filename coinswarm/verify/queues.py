@@ -25,8 +25,7 @@ def queue(subject: Subject) -> Outcome:
             info = store.info(name)
         except QueueNotFound:
             there = [known.name for known in store.queues()]
-            hint = f"Create it: coinswarm queues create {name}{subject.flag}"
-            return failed(f"{name} does not exist", hint, queues=there)
+            return failed(f"{name} does not exist", subject.how_to_create(name), queues=there)
     return passed(f"{info.name} exists", queue_id=info.queue_id)
 
 
@@ -48,7 +47,7 @@ def dead_letter_queue(subject: Subject) -> Outcome:
         try:
             store.info(name)
         except QueueNotFound:
-            return failed(f"{name} (dead letter queue) does not exist", f"coinswarm queues create {name}{subject.flag}")
+            return failed(f"{name} (dead letter queue) does not exist", subject.how_to_create(name))
         waiting = store.open(name).metrics().backlog
     held = f", {waiting:,} in it" if waiting else ""
     return passed(f"{name} (dead letter queue) exists{held}", backlog=waiting)

@@ -14,6 +14,7 @@ from coinswarm.cloudflare_account import cloudflare
 from coinswarm.config import Consumer, Stack
 from coinswarm.d1.path import database_path
 from coinswarm.d1.types import Database
+from coinswarm.errors import QueueNotFound
 from coinswarm.queue.types import ConsumerInfo, QueueInfo, QueueStore
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ T = TypeVar("T")
 class Subject:
     """One stack under verification. Each check opens what it needs and closes it: none depends on another's."""
 
-    def __init__(self, stack: Stack, clock: Clock, *, remote: bool = False) -> None:
+    def __init__(self, stack: Stack, clock: Clock, *, remote: bool = False, look_only: bool = False) -> None:
+        """`look_only`: where no command has run yet, not even the queues' file is made."""
         self.stack = stack
         self.clock = clock
         self.remote = remote
+        self.look_only = look_only
         self.stop = threading.Event()
         """Set when a check is out of time: it ends what it does and cleans up."""
         self._done: dict[str, Any] = {}
@@ -50,8 +53,17 @@ class Subject:
 
     def queues(self) -> AbstractContextManager[QueueStore]:
         """All queues as they are. Commands create what the configuration declares when they start; a check must not,
-        or nothing would ever be missing."""
+        or nothing would ever be missing. Raises `QueueNotFound` where it may only look and there is no file."""
+        if self.look_only and not self.remote and not wiring.queue_file(self.stack).exists():
+            name = self.stack.queue()
+            raise QueueNotFound(f"{name} does not exist: no command has run here yet", hint=self.how_to_create(name))
         return wiring.recorded_queues(self.stack, self.clock, remote=self.remote)
+
+    def how_to_create(self, name: str) -> str:
+        """A hint: what brings a queue about that the configuration names."""
+        if self.remote:
+            return f"Create it: coinswarm queues create {name} --remote"
+        return "Every command that uses queues creates those of the configuration: coinswarm queues list"
 
     def database(self) -> AbstractContextManager[Database]:
         """The database that `consume` writes to, as it opens it."""

@@ -1,0 +1,67 @@
+"""`coinswarm doctor`: the walk through the stack, with a question before every change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coinswarm.commands.run import Remote, Run, command
+from coinswarm.errors import EXIT_FAILED
+
+if TYPE_CHECKING:
+    from coinswarm.doctor.report import Step
+
+app = typer.Typer(add_completion=False)
+
+
+@command(app, "doctor")
+def doctor(
+    run: Run,
+    remote: Remote = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")] = False,
+) -> None:
+    """Walk through the stack, mend what is missing and try one import, asking before each change.
+
+    Without a terminal and without --yes nothing is changed.
+    """
+    from coinswarm import render
+    from coinswarm.doctor.walk import examine
+    from coinswarm.verify.subject import Subject
+
+    run.on_cloudflare = remote
+    subject = Subject(run.stack, run.clock, remote=remote, look_only=True)
+
+    def agree(question: str) -> bool:
+        if yes:
+            render.note(f"yes: {question}")
+        return yes or run.agreed(question)
+
+    last = 0
+
+    def depth(messages: int) -> None:
+        nonlocal last
+        if messages != last:
+            render.note(f"    {messages:,} messages wait")
+        last = messages
+
+    report = examine(
+        subject,
+        agree=agree,
+        on_step=lambda step: None if run.json else _show(step),
+        on_depth=depth,
+    )
+    run.report(report.as_json(), lambda: None, *report.next_steps)
+    if not report.healthy:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _show(step: Step) -> None:
+    from coinswarm import render
+    from coinswarm.verify.formats import MARKS
+
+    render.line(f"{step.number:>2}. {MARKS[step.status]} {step.title}: {step.message}")
+    if step.did:
+        render.line(f"      {step.did}")
+    if step.hint and not step.did:
+        render.line(f"      → {step.hint}")
