@@ -28,6 +28,8 @@ CONTENTS: Final = {
         "serve",
         "Be Cloudflare for wrangler and the SDKs: D1 and Queues over HTTP, with the data on this machine.",
     ),
+    "dev": ("dev", "The whole stack in one process: HTTP, the cron producer and the consumer."),
+    "cron": ("cron", "Cron triggers: when they fire next, run one now, switch one off or on."),
     "status": ("watching", "How the local stack is doing, on one screen."),
     "tail": ("watching", "Show the log, and what comes to it."),
     "alerts": ("watching", "Alerts: which there are, how they stand, telling of them."),

@@ -49,6 +49,7 @@ FLOORS = {
     "coinswarm.collecting": 4,
     "coinswarm.cron": 4,
     "coinswarm.wiring": 5,
+    "coinswarm.dev": 5,
     "coinswarm.watching": 5,
     "coinswarm.upkeep": 5,
     "coinswarm.render": 5,

@@ -18,13 +18,15 @@ from tests.support.command_line import CommandLine, HastyClock, all_commands, pr
 COMMANDS = all_commands()
 QUEUE = "historical-data-queue"
 SCRIPT = "coinswarm"
-RUNS_UNTIL_STOPPED = {"serve", "tail", "alerts check", "alerts test"}
+RUNS_UNTIL_STOPPED = {"serve", "dev", "cron enable", "cron disable", "tail", "alerts check", "alerts test"}
 """Their documents are asserted where they are tested, with somebody to stop them."""
 
 REPORTS = {
     "init": ["new"],
     "status": [],
     "alerts list": [],
+    "cron list": [],
+    "cron run": [],
     "demo": [],
     "fetch": ["--limit", "5"],
     "consume": [],

@@ -82,15 +82,15 @@ def test_one_source_down_stops_no_other_and_fails_the_run(clock: ManualClock, ma
     status = report.sources["cryptocompare"]
     assert (status.ok, status.collected, status.failed, status.candles) == (False, 0, 13, 0)
     assert status.failures == [
-        "BTC-USD 30m: cryptocompare: did not answer",
-        "ETH-USD 30m: cryptocompare: did not answer",
+        "BTC-USD 30m: did not answer",
+        "ETH-USD 30m: did not answer",
         "11 more series: not asked for, as the source is failing",
     ]
     assert all(report.sources[source].ok for source in ("binance", "coingecko"))
     error = report.error()
     assert isinstance(error, PlanFailed)
     assert error.message == (
-        "Queued 130 candles in 13 messages; failed: cryptocompare. First: BTC-USD 30m: cryptocompare: did not answer"
+        "Queued 130 candles in 13 messages; failed: cryptocompare. First: cryptocompare: BTC-USD 30m: did not answer"
     )
     assert error.report is report
 

@@ -36,6 +36,8 @@ class SourceStatus:
         return self.failed == 0
 
     def fail(self, series: str, why: str, *, count: int = 1) -> None:
+        """Note that `count` series did not come; errors of a source begin with its name, which is known here."""
+        why = why.removeprefix(f"{self.source}: ")
         self.failed += count
         if len(self.failures) < FAILURES_LISTED:
             self.failures.append(f"{series}: {why}")
@@ -96,7 +98,7 @@ class CollectReport:
         """What the run as a whole ends with, None when every source brought all."""
         if not self.failed:
             return None
-        first = next(failure for status in self.sources.values() for failure in status.failures)
+        first = next(f"{s.source}: {failure}" for s in self.sources.values() for failure in s.failures)
         error = PlanFailed(f"{self.message}. First: {first}")
         error.report = self
         return error

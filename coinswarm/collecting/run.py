@@ -60,7 +60,7 @@ def collect_plan(
     Raises what the queue raises, with the report so far: then there is nowhere to put anything.
     """
     run = _Run(plan, queue, clock, at_ms, rows_per_message, stop, waiting, log)
-    with logged_run(log, "collect", clock, at=iso(run.report.at_ms // 1000)) as figures:
+    with logged_run(log, "cron", clock, at=iso(run.report.at_ms // 1000)) as figures:
         began = clock.monotonic()
         try:
             for source, series in groupby(plan.series, key=lambda series: series.source):

@@ -31,26 +31,33 @@ def serve(
 ) -> None:
     """Be Cloudflare for wrangler and the SDKs: D1 and Queues over HTTP, with the data on this machine."""
     from coinswarm import render, wiring
+    from coinswarm.dev.operations import StackOperations
     from coinswarm.interrupt import graceful
+    from coinswarm.log.opening import open_log
     from coinswarm.server.app import create_app
     from coinswarm.server.listening import Server
     from coinswarm.server.opening import open_account
 
-    token, new = _token(run, host)
+    token, new = server_token(run, host)
     with (
+        open_log(run.stack, run.clock) as log,
         wiring.local_queues(run.stack, run.clock) as queues,
         open_account(run.stack, queues, run.clock, plain_json=plain_json) as account,
         graceful() as stop,
-        Server(create_app(account, token=token, host=host), host=host, port=port) as server,
+        Server(
+            create_app(account, token=token, host=host, operations=StackOperations(run.stack, run.clock, log=log)),
+            host=host,
+            port=port,
+        ) as server,
     ):
-        _announce(run, server, account, token if new else None)
+        announce(run, server, account, token if new else None)
         while not stop():
             run.clock.sleep(_POLL_SECONDS)
         render.note("stopping: requests in flight are answered first")
     raise typer.Exit(stop.exit_code or 0)
 
 
-def _token(run: Run, host: str) -> tuple[str, bool]:
+def server_token(run: Run, host: str) -> tuple[str, bool]:
     """The user's token, else our own, and whether that was made just now."""
     from coinswarm.server.account import state_folder
     from coinswarm.server.gate import LOOPBACK
@@ -66,7 +73,7 @@ def _token(run: Run, host: str) -> tuple[str, bool]:
     return load_or_create(state_folder(run.stack.state_dir) / "api-token")
 
 
-def _announce(run: Run, server: Server, account: Account, new_token: str | None) -> None:
+def announce(run: Run, server: Server, account: Account, new_token: str | None, *, what: str = "Serving") -> None:
     """Where the server is and what to paste. A token of ours is shown when it is made, and never again."""
     from coinswarm import render
     from coinswarm.server.account import state_folder
@@ -84,7 +91,7 @@ def _announce(run: Run, server: Server, account: Account, new_token: str | None)
         document |= {"token_file": None}
 
     def show() -> None:
-        render.line(f"Serving D1 and Queues at {base_url}; Ctrl-C stops.")
+        render.line(f"{what} D1 and Queues at {base_url}; Ctrl-C stops.")
         render.line("")
         render.line(f"export CLOUDFLARE_API_BASE_URL={base_url}   # the SDKs call it CLOUDFLARE_BASE_URL")
         render.line(f"export CLOUDFLARE_ACCOUNT_ID={account.id}")

@@ -40,6 +40,11 @@ def read_table(path: Path, where: str, diagnostics: Diagnostics) -> Table | None
     return None if text is None else parser(text, where, diagnostics)
 
 
+def parse_table(path: Path, text: str) -> Table | None:
+    """The table that `text` would be as the content of `path`; None when it would not be one."""
+    return (_toml if path.suffix.lower() == ".toml" else _jsonc)(text, path.name, Diagnostics())
+
+
 def read_text(path: Path, where: str, diagnostics: Diagnostics) -> str | None:
     """The text of a UTF-8 file; None when it cannot be had, which is then a fault."""
     try:

@@ -32,6 +32,7 @@ CREATE INDEX IF NOT EXISTS runs_by_job ON runs (job, id);
 class CronBusy(CoinswarmError):
     """Another run is under way."""
 
+    http_status: Final = 409
     default_hint = "Two runs never go at a time; try again when it is done."
 
 

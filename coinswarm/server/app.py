@@ -18,6 +18,7 @@ from coinswarm.server.gate import LOOPBACK, HostGate, SingleSlashes, TokenGate
 from coinswarm.server.metrics import metrics
 from coinswarm.server.openapi.document import API, PATH, document
 from coinswarm.server.rendering import HANDLERS
+from coinswarm.server.stack import Operations, stack_routes
 
 ROUTES: Final = (
     *identity.ROUTES,
@@ -29,9 +30,12 @@ ROUTES: Final = (
 )
 
 
-def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Starlette:
+def create_app(
+    account: Account, *, token: str, host: str = "127.0.0.1", operations: Operations | None = None
+) -> Starlette:
     """Cloudflare's API over `account` for who has `token`, answering for loopback names and `host`.
 
+    With `operations` also the routes beside it, see `server.stack`.
     The account, like its stores, is the caller's and stays open.
     """
     api = Router(starlette_routes(account, ROUTES), redirect_slashes=False)
@@ -39,6 +43,7 @@ def create_app(account: Account, *, token: str, host: str = "127.0.0.1") -> Star
         [
             Mount(API, app=TokenGate(api, token)),
             Route("/transfers/{secret}/{filename}", files.transfer(account), methods=["GET", "PUT"]),
+            *(stack_routes(operations, token=token, host=host) if operations else ()),
             Route("/health", _health, methods=["GET"]),
             Route(PATH, _openapi, methods=["GET"]),
             # On loopback a scraper needs no token; the names of queues and pairs are not for a whole network.

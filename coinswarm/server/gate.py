@@ -60,6 +60,12 @@ class TokenGate:
         await self._app(scope, receive, send)
 
 
+def holds_token(headers: Headers, token: str) -> bool:
+    """Whether a request carries this token; for routes that may do without it, too."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), token.encode())
+
+
 def _missing() -> Unauthorized:
     error = Unauthorized("Missing Authorization header: send `Authorization: Bearer` with the server's token")
     error.code, error.http_status = 9106, 400

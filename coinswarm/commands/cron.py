@@ -1,0 +1,143 @@
+"""`coinswarm cron`: when the producer runs, running it now, switching a trigger off and on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coinswarm.commands.moments import moment
+from coinswarm.commands.run import Remote, Run, Yes, command
+from coinswarm.errors import CoinswarmError
+
+if TYPE_CHECKING:
+    from coinswarm.collecting.report import CollectReport
+    from coinswarm.cron.runner import Ran
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Cron triggers: when they fire next, run one now, switch one off or on.")
+
+Name = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="A worker or an expression, where there are several.")
+]
+
+
+@command(app, "list")
+def list_(run: Run, remote: Remote = False) -> None:
+    """Every cron trigger with its next three fires, UTC, and its last run."""
+    from coinswarm import render
+
+    if remote:
+        from coinswarm.dev.remote_schedules import described
+    else:
+        from coinswarm.dev.schedule import described
+    jobs = described(run.stack, run.clock)
+
+    def show() -> None:
+        if not jobs:
+            render.line("No cron trigger is on.")
+        for job in jobs:
+            render.line(f"{job['cron']}  ({job['worker']})")
+            render.line("  next  " + ", ".join(render.moment(fire) for fire in job["next"]) + " UTC")
+            if last := job.get("last"):
+                render.line(f"  last  {render.moment(last['fire'])} UTC, {last['outcome']}: {last['message']}")
+            elif not remote:
+                render.line("  last  not run yet")
+
+    steps = ["coinswarm cron run"] if jobs else ["coinswarm cron enable", 'crons = ["*/30 * * * *"] under [triggers]']
+    run.report({"crons": jobs}, show, *([] if remote else steps))
+
+
+@command(app, "run")
+def run_(
+    run: Run,
+    name: Name = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="T", help="As if it fired then: unix seconds or ISO 8601; now unless said."),
+    ] = None,
+    remote: Remote = False,
+    yes: Yes = False,
+) -> None:
+    """Collect the plan now: the newest closed candles of every series, into the queue."""
+    from coinswarm import render
+    from coinswarm.cron.runner import choose, jobs_of
+    from coinswarm.dev.schedule import cron_runner, producer
+    from coinswarm.interrupt import graceful
+    from coinswarm.log.opening import open_log
+
+    stack = run.stack
+    job = choose(jobs_of(stack.crons), name)
+    fire = None if at is None else (moment("--at", at, run.clock.now_ms() // 1000) or 0) * 1000
+    if remote:
+        run.confirm_remote(f"send candles to the queue {stack.queue()}", yes=yes)
+    with (
+        open_log(stack, run.clock) as log,
+        graceful() as interrupt,
+        render.progress("cron", quiet=run.json) as bar,
+    ):
+        action = producer(
+            stack,
+            run.clock,
+            remote=remote,
+            stop=interrupt,
+            waiting=interrupt.waiting,
+            on_source=lambda status: bar(status.candles, None, f"candles of {status.source}"),
+            log=log,
+        )
+        with cron_runner(stack, run.clock, action) as runner:
+            ran = runner.run_now(job, fire)
+    _report(run, ran)
+    if interrupt.exit_code is not None:
+        raise typer.Exit(interrupt.exit_code)
+    if ran.past.outcome != "done":
+        raise typer.Exit(CoinswarmError.exit_code)
+
+
+def _report(run: Run, ran: Ran) -> None:
+    if ran.error is not None:
+        raise ran.error
+    report: Any = ran.result
+    run.report(report.as_json(), lambda: _show(report), *(["coinswarm consume"] if report.candles else []))
+
+
+def _show(report: CollectReport) -> None:
+    from coinswarm import render
+
+    render.line(f"Queued {report.candles:,} candles in {report.messages:,} messages.")
+    if report.newest is not None:
+        render.line(f"  opens {render.moment(report.oldest)} to {render.moment(report.newest)} UTC")
+    for status in report.sources.values():
+        render.line(
+            f"  {status.source:<14}{status.candles:>6,} candles of {status.collected} of {status.series} series, "
+            f"{render.count(status.requests, 'request')}"
+        )
+    for status in report.sources.values():
+        for failure in status.failures[:5]:
+            render.warn(f"{status.source}: {failure}")
+
+
+@command(app, "disable")
+def disable(run: Run, name: Name = None) -> None:
+    """Switch a trigger off in its wrangler file; its expression stays there as a comment."""
+    _switch(run, name, on=False)
+
+
+@command(app, "enable")
+def enable(run: Run, name: Name = None) -> None:
+    """Switch a trigger on again that `disable` switched off."""
+    _switch(run, name, on=True)
+
+
+def _switch(run: Run, name: str | None, *, on: bool) -> None:
+    from coinswarm import render
+    from coinswarm.cron.switch import switch
+
+    changed = switch(run.stack.files, name, env_name=run.stack.env_name, on=on)
+    document = {"file": str(changed.file), "crons": list(changed.changed), "active": list(changed.active)}
+    verb = "Enabled" if on else "Disabled"
+    run.report(
+        document,
+        lambda: render.line(f"{verb} {', '.join(changed.changed)} in {changed.file}."),
+        "coinswarm cron list",
+        "wrangler deploy",
+    )

@@ -1,0 +1,1 @@
+"""The whole stack in one process: what `coinswarm dev` runs, and what its HTTP routes do."""
