@@ -22,6 +22,7 @@ from coinswarm.errors import CoinswarmError
 
 LONGEST_SECONDS: Final = 120.0
 """A child that takes longer hangs."""
+_LOOK_SECONDS: Final = 0.02
 _ENDS_WITHOUT_CARE: Final = (BrokenPipeError, KeyboardInterrupt)
 
 
@@ -157,6 +158,18 @@ def listen(children: Iterable[Child]) -> None:
         running[fd]._read()  # noqa: SLF001 - both are this module's
     for child in running.values():
         child._kill_if_due()  # noqa: SLF001
+
+
+def hold_back_the_end() -> None:
+    """In a server: from now on SIGTERM waits for `wait_for_end`. Before any thread is started."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def wait_for_end() -> None:
+    """Returns on SIGTERM, or when the parent is gone: nobody is left behind."""
+    parent = os.getppid()
+    while signal.SIGTERM not in signal.sigpending() and os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
 
 
 def _child(work: Work, kill: Kill | None, writing: int) -> None:

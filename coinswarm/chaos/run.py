@@ -73,8 +73,13 @@ def work_in(chosen: Path | None, beside: Path) -> Iterator[Path]:
         return
     with translated(beside):
         folder = Path(tempfile.mkdtemp(prefix="coinswarm-chaos-", dir=beside))
+    stopped = True
     try:
         yield folder
+        stopped = False
+    except Exception:
+        stopped = False  # what an unforeseen end left is to be looked at; what the user broke off is not
+        raise
     finally:
-        if {path.name for path in folder.iterdir()} <= {TRACE}:
+        if stopped or {path.name for path in folder.iterdir()} <= {TRACE}:
             shutil.rmtree(folder)

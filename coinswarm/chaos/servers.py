@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from coinswarm.chaos.jobs import witness
-from coinswarm.chaos.process import Trigger
+from coinswarm.chaos.process import Trigger, hold_back_the_end, wait_for_end
 from coinswarm.chaos.world import TOKEN, World
 from coinswarm.server.app import create_app
 from coinswarm.server.listening import Server
@@ -26,12 +25,12 @@ def exchanges(world: World) -> Callable[[Trigger], dict[str, Any]]:
     """Serves until SIGTERM; then tells what was asked, and ends with its process, held replies and all."""
 
     def run(trigger: Trigger) -> dict[str, Any]:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        hold_back_the_end()
         rates = {kind: RATE / len(_KINDS) for kind in (*_KINDS, "duplicate", "overlap")}
         faults = Faults(rates=rates, seed=world.market.seed, stall_seconds=STALL_SECONDS)
         simulator = Simulator(world.market, faults=faults).start()
         trigger.tell({"environment": simulator.environment})
-        signal.sigwait({signal.SIGTERM})
+        wait_for_end()
         seen = Counter(request.fault for request in simulator.requests)
         return {"requests": seen.total(), "faults": {kind: n for kind, n in seen.items() if kind != "ok"}}
 
@@ -43,7 +42,7 @@ def cloudflare(world: World) -> Callable[[Trigger], dict[str, Any]]:
 
     def run(trigger: Trigger) -> dict[str, Any]:
         trigger.on_open = lambda opened: witness(opened, "serve")
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        hold_back_the_end()
         port = urlsplit(world.api_url).port or 0
         with (
             world.queues() as store,
@@ -51,7 +50,7 @@ def cloudflare(world: World) -> Callable[[Trigger], dict[str, Any]]:
             Server(create_app(account, token=TOKEN), port=port) as server,
         ):
             trigger.tell({"url": f"{server.url}/client/v4", "account": account.id})
-            signal.sigwait({signal.SIGTERM})
+            wait_for_end()
         return {}
 
     return run
