@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from coinswarm.candles import COLUMNS
+from coinswarm import wiring
+from coinswarm.candles import COLUMNS, Candle
+from coinswarm.clock import ManualClock, SystemClock
+from coinswarm.consumer.worker import Worker
+from coinswarm.payload import pack
+from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.queue.types import OutgoingMessage, QueueSettings
-from coinswarm.verify import fetching
+from coinswarm.verify import canary, fetching
 from coinswarm.verify.catalogue import CHECKS
 from coinswarm.verify.check import Status
 from coinswarm.verify.fetching import Trial
@@ -336,3 +343,50 @@ def test_the_next_three_fires_are_told(fresh: FreshStack) -> None:
 
 def test_the_evidence_of_every_check_is_plain_json(fresh: FreshStack) -> None:
     json.dumps(fresh.verify().as_json())
+
+
+def test_other_consumers_and_producers_at_work_do_not_disturb_the_proof(fresh: FreshStack) -> None:
+    with fresh.queues():  # a stack that has run before
+        pass
+    over = threading.Event()
+    candles = [
+        Candle(f"C{series}-USD", 1_500_001_200 + hour * 3_600, "1h", 1.5, 2.0, 1.0, 1.5, None, 3.0, "kraken")
+        for series in range(20)
+        for hour in range(200)
+    ]
+    bodies = [OutgoingMessage(body) for body, _ in pack(candles)]
+
+    def work() -> None:
+        stack = fresh.stack
+        with wiring.pipeline(stack, SystemClock(), remote_queue=False, remote=False) as (queue, database):
+            for start in range(0, len(bodies), 10):
+                queue.send_batch(bodies[start : start + 10])
+                Worker(queue, database, SystemClock()).drain()
+        over.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    reports = [fresh.verify("canary", "first-write-wins")]
+    while not over.is_set():
+        reports.append(fresh.verify("canary", "first-write-wins"))
+    thread.join()
+    assert [r.outcome for report in reports for r in report.results if r.status is not PASSED] == []
+    with fresh.database() as database:
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(len(candles),)]
+
+
+def test_what_a_killed_run_left_behind_is_taken_away_by_the_next(fresh: FreshStack) -> None:
+    clock = SystemClock()
+    with fresh.queues() as queues:
+        old = ManualClock(clock.now_ms() - 2 * canary.LEFT_BEHIND_SECONDS * 1000)
+        with closing(SqliteQueueStore(queues.path, old)) as earlier:
+            earlier.create(f"{canary.QUEUE}0000dead")
+        queues.create(f"{canary.QUEUE}0000beef")  # of a run that is under way
+    fresh.sql(
+        "INSERT INTO price_data VALUES "
+        f"('{canary.SYMBOL}0000dead', '1m', '{canary.MARK_SOURCE}', 1600000020, 1, 1, 1, 1, 1, 1)"
+    )
+    assert statuses(fresh.verify("canary", "first-write-wins")) == {}
+    with fresh.queues() as queues, fresh.database() as database:
+        assert [q.name for q in queues.queues()] == [f"{canary.QUEUE}0000beef", DEAD, QUEUE]
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(0,)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+import httpx
 import pytest
 
 from coinswarm.clock import SystemClock
@@ -15,6 +17,7 @@ from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.queue.types import ConsumerSettings, OutgoingMessage, QueueSettings
 from coinswarm.verify import canary, fetching
 from coinswarm.verify.check import Report, Status
+from tests.support.cloudflare import ok, refused
 from tests.support.command_line import HastyClock
 from tests.support.verified import ACCOUNT, DEAD, QUEUE, TOKEN, FreshStack, behind_http, hint, statuses
 from tests.test_verify import TRIAL
@@ -177,23 +180,57 @@ def test_a_database_id_that_belongs_to_another_name_is_a_failure(fresh: FreshSta
     assert statuses(remotely(fresh, "database")) == {"database": FAILED}
 
 
-@pytest.mark.parametrize("name", ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_ACCOUNT_ID"])
-def test_without_credentials_nothing_else_is_asked(fresh: FreshStack, pulled: SqliteQueueStore, name: str) -> None:
-    del fresh.environ[name]
+def test_without_a_token_nothing_else_is_asked(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
+    del fresh.environ["CLOUDFLARE_API_TOKEN"]
     report = remotely(fresh)
-    mine, other = ("token", "account") if name.endswith("TOKEN") else ("account", "token")
     found = statuses(report)
-    assert found.pop(mine) is FAILED
-    assert other not in found
+    assert found.pop("token") is FAILED
     assert set(found.values()) == {SKIPPED}
-    assert name in report.results[0].outcome.message + report.results[1].outcome.message
+    assert {result.id for result in report.results} - found.keys() == {"token", "fetch-queue", "batch-sending"}
+    assert "CLOUDFLARE_API_TOKEN is not set" in report.results[0].outcome.message
     assert report.exit_code == 2
+
+
+def test_without_an_account_the_only_one_of_the_token_is_taken(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
+    del fresh.environ["CLOUDFLARE_ACCOUNT_ID"]
+    report = remotely(fresh)
+    assert statuses(report) == {}
+    assert report.results[1].outcome.message.startswith("CLOUDFLARE_ACCOUNT_ID is not set, the token is for one")
+
+
+def test_a_token_for_several_accounts_needs_the_account(fresh: FreshStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def accounts(request: httpx.Request) -> httpx.Response:
+        return ok([{"id": "1" * 32, "name": "one"}, {"id": "2" * 32, "name": "two"}])
+
+    fresh.environ["CLOUDFLARE_API_TOKEN"] = TOKEN
+    client = httpx.Client(transport=httpx.MockTransport(accounts))
+    monkeypatch.setattr("coinswarm.transport.http_client", lambda *_args: nullcontext(client))
+    report = remotely(fresh, "token", "account", "queue")
+    assert statuses(report) == {"account": FAILED, "queue": SKIPPED}
+    assert "CLOUDFLARE_ACCOUNT_ID" in hint(report, "account")
+
+
+def test_a_token_without_queues_is_told_which_permission_it_lacks(
+    fresh: FreshStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limited(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/tokens/verify"):
+            return ok({"status": "active"})
+        return refused(10000, "Authentication error", 403) if "/queues" in request.url.path else ok([])
+
+    fresh.environ |= {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT}
+    client = httpx.Client(transport=httpx.MockTransport(limited))
+    monkeypatch.setattr("coinswarm.transport.http_client", lambda *_args: nullcontext(client))
+    report = remotely(fresh, "token", "account")
+    assert statuses(report) == {"token": FAILED, "account": SKIPPED}
+    assert report.results[0].outcome.message == "CLOUDFLARE_API_TOKEN may not read Queues"
+    assert "Queues Edit" in hint(report, "token")
 
 
 def test_a_wrong_token_is_told_and_never_shown(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
     fresh.environ["CLOUDFLARE_API_TOKEN"] = "v1.0-a-wrong-token"
     report = remotely(fresh)
-    assert statuses(report)["token"] is FAILED
+    assert {name for name, status in statuses(report).items() if status is not SKIPPED} == {"token"}
     assert "v1.0-a-wrong-token" not in str(report.as_json())
 
 

@@ -64,6 +64,8 @@ def verify(
     extra = with_baseline(compare=baseline, write=write_baseline)
     chosen = choose([*CHECKS, *extra], only or ())
     checks = [*chosen, *(check for check in extra if check not in chosen)]
+    if remote and any(check.id in ("canary", "first-write-wins") for check in checks):
+        render.note("remote: two canary rows go into price_data and out again")
     with render.progress("verify", quiet=run.json or form is not Format.TEXT) as bar:
         report = _verified(run, checks, remote=remote, timeout=timeout, bar=bar)
     _show(run, report, form)

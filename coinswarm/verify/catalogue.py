@@ -12,7 +12,7 @@ _REACHED: Final = ("token", "account")
 
 CHECKS: Final = (
     Check("token", "V1", "API token", credentials.token),
-    Check("account", "V2", "Account", credentials.account),
+    Check("account", "V2", "Account", credentials.account, ("token",)),
     Check("queue", "V3", "Queue exists", queues.queue, _REACHED),
     Check("dead-letter-queue", "V4", "Dead letter queue exists", queues.dead_letter_queue, ("queue",)),
     Check("consumer", "V5", "Consumer attached", queues.consumer, ("queue",)),

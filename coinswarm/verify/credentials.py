@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from coinswarm.cloudflare import CloudflareApi, segment
-from coinswarm.errors import AccountForbidden, CloudflareError, NotRouted, Unauthorized
+from coinswarm.errors import AccountForbidden, CloudflareError, ConfigError, NotRouted, Unauthorized
 from coinswarm.verify.check import Outcome, failed, passed, warned
 from coinswarm.verify.subject import Subject
 
@@ -22,13 +22,14 @@ def token(subject: Subject) -> Outcome:
     if subject.stack.api_token is None:
         hint = f"{_SET}; it needs D1 Edit and Queues Edit: https://dash.cloudflare.com/profile/api-tokens"
         return failed("CLOUDFLARE_API_TOKEN is not set", hint)
-    if subject.stack.account_id is None:
-        return passed("CLOUDFLARE_API_TOKEN is set; without an account it is not tried")
-    with subject.api() as api:
-        status = _status(api)
-        if status != "active":
-            return failed(f"CLOUDFLARE_API_TOKEN is {status}", "Make a new one, with D1 Edit and Queues Edit.")
-        scopes = {name: _may_read(api, path) for name, path in _probes(subject, api).items()}
+    try:
+        with subject.api() as api:
+            status = _status(api)
+            scopes = {name: _may_read(api, path) for name, path in _probes(subject, api).items()}
+    except ConfigError:  # several accounts: the next check says so
+        return passed("CLOUDFLARE_API_TOKEN is set; what it may do depends on the account")
+    if status != "active":
+        return failed(f"CLOUDFLARE_API_TOKEN is {status}", "Make a new one, with D1 Edit and Queues Edit.")
     lacking = [name for name, allowed in scopes.items() if not allowed]
     told = ", ".join(name for name, allowed in scopes.items() if allowed) or "nothing of the stack"
     if {"D1", "Queues"} & set(lacking):
@@ -68,18 +69,16 @@ def _may_read(api: CloudflareApi, path: str) -> bool:
 
 
 def account(subject: Subject) -> Outcome:
+    """Whether the account answers; where none is set, whether the token is for one only."""
     if not subject.remote:
         return passed("CLOUDFLARE_ACCOUNT_ID: not needed on this machine")
-    known = subject.stack.account_id
-    if known is None:
-        return failed("CLOUDFLARE_ACCOUNT_ID is not set", f"{_SET}; `wrangler whoami` shows it.")
-    if subject.stack.api_token is None:
-        return passed(f"CLOUDFLARE_ACCOUNT_ID is set ({known}); without a token it is not tried")
     with subject.api() as api:
+        known = api.account_id
+        told = "is set" if subject.stack.account_id else "is not set, the token is for one account only"
         try:
             found = api.call("GET", api.account).result
         except _DENIED:  # a token for queues and databases alone may use the account and not look at it
             api.call("GET", f"{api.account}/queues")
-            return passed(f"CLOUDFLARE_ACCOUNT_ID is set and answers ({known})", account_id=known)
+            return passed(f"CLOUDFLARE_ACCOUNT_ID {told} and answers: {known}", account_id=known)
     name = found.get("name") if isinstance(found, dict) else None
-    return passed(f"CLOUDFLARE_ACCOUNT_ID is set: {name or known}", account_id=known)
+    return passed(f"CLOUDFLARE_ACCOUNT_ID {told}: {name or known}", account_id=known)
