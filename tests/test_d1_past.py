@@ -80,6 +80,7 @@ def test_a_timestamp_leads_to_the_last_point_by_then(numbers: CommandLine, hasty
     two = travel(numbers, "info")["bookmark"]
     assert travel(numbers, "info", "--timestamp", str(between))["bookmark"] == one
     assert travel(numbers, "info")["bookmark"] == two
+    assert travel(numbers, "info", "--timestamp", str(hasty_clock.now_ms() // 1000))["bookmark"] == two
     travel(numbers, "restore", "--timestamp", str(between))
     assert sql(numbers, "SELECT v FROM t") == [1]
 

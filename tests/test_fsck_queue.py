@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -170,7 +171,9 @@ def test_the_lease_of_a_killed_consumer_is_found_once_its_time_is_over(coinswarm
     assert (found["kind"], found["count"]) == ("leases", 1)
     assert "coinswarm consume" in found["advice"]
     info = coinswarm("queues", "info", "historical-data-queue", "--json").json
-    assert (info["backlog"], info["in_flight"]) == (1, 0)
+    assert (info["backlog"], info["in_flight"], info["timed_out"]) == (1, 0, 1)
+    human = coinswarm("queues", "info", "historical-data-queue").out
+    assert re.search(r"^timed out +1: their consumer died or hangs; coinswarm consume delivers", human, re.MULTILINE)
 
 
 # --- files of older and newer versions ---

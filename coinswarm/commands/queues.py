@@ -84,6 +84,7 @@ def info(run: Run, name: Name, remote: Remote = False) -> None:
                 ("backlog", f"{render.count(row['backlog'], 'message')}, {render.size(row['bytes'])}"),
                 ("in flight", row["in_flight"]),
                 ("delayed", row["delayed"]),
+                *([("timed out", _timed_out(row["timed_out"]))] if row["timed_out"] else []),
                 ("oldest message", render.moment(oldest / 1000) if oldest else "–"),
                 ("delivery", "paused" if settings["delivery_paused"] else "running"),
                 ("delivery delay", f"{settings['delivery_delay']} s"),
@@ -238,17 +239,24 @@ def _where(remote: bool) -> str:
     return " --remote" if remote else ""
 
 
+def _timed_out(count: int) -> str:
+    return f"{count:,}: their consumer died or hangs; coinswarm consume delivers them again"
+
+
 def described(store: QueueStore, info: QueueInfo) -> dict[str, Any]:
     """The document of `queues info --json`: how full it is beside what Cloudflare's API says of a queue."""
     from coinswarm.queue.wire import consumer_json, settings_json
 
-    metrics = store.open(info.name).metrics()
+    queue = store.open(info.name)
+    metrics = queue.metrics()
+    timed_out = getattr(queue, "timed_out", None)  # Cloudflare does not tell
     return {
         "queue_name": info.name,
         "queue_id": info.queue_id,
         "backlog": metrics.backlog,
         "in_flight": metrics.in_flight,
         "delayed": metrics.delayed,
+        "timed_out": timed_out() if timed_out else None,
         "bytes": metrics.bytes,
         "oldest_message_timestamp_ms": metrics.oldest_message_timestamp_ms,
         "settings": settings_json(info.settings),

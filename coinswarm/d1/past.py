@@ -112,6 +112,8 @@ def moment_ms(text: str, *, now_ms: int, days: int) -> int:
     cannot hold."""
     if _UNIX_SECONDS.fullmatch(text):
         found = int(text) * 1000
+        if found <= now_ms:
+            found = min(found + 999, now_ms)  # the second as a whole: points are taken within it
     else:
         try:
             when = datetime.fromisoformat(text)

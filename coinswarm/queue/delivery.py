@@ -125,6 +125,13 @@ class SqliteQueue:
         backlog, size, in_flight, delayed, oldest = row
         return Metrics(backlog, backlog - in_flight - delayed, in_flight, delayed, size, oldest or 0)
 
+    def timed_out(self) -> int:
+        """Messages whose lease is over and was not settled: their consumer died or hangs, the next delivery is due."""
+        now = self._expired()
+        with self._file.reading():
+            (count,) = self._file.execute(SQL["stale"], (self._number, now)).fetchone()
+        return int(count)
+
     def departures(self) -> Departures:
         """As the usage counts them, under its present name and the one it was opened with; deleted, under the latter.
 

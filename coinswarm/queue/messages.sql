@@ -111,6 +111,9 @@ WHERE m.queue = :queue AND (m.lease = 0 OR m.visible_at <= :now)
 ORDER BY m.visible_at, m.seq
 LIMIT :limit;
 
+-- name: stale
+SELECT count(*) FROM messages INDEXED BY messages_deliverable WHERE queue = ? AND visible_at <= ? AND lease <> 0;
+
 -- name: next_visible
 SELECT min(visible_at) FROM messages INDEXED BY messages_deliverable WHERE queue = ?;
 
