@@ -19,7 +19,7 @@ from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, UsageError
 
 CONTENTS: Final = {
     "demo": ("stack", "The whole pipeline against six simulated exchanges, offline; takes some seconds."),
-    "chaos": ("chaos", "Kill and starve the pipeline by a plan, and account for every candle."),
+    "chaos": ("chaos", "Kill and starve the pipeline by a plan, in a folder of its own, and account for every candle."),
     "init": ("stack", "Write wrangler.toml, coinswarm.toml and migrations/ to start from."),
     "fetch": ("pipeline", "Queue closed candles of PAIR, newest first."),
     "consume": ("pipeline", "Drain the queue into price_data: write, then acknowledge."),
@@ -34,10 +34,10 @@ CONTENTS: Final = {
     "tail": ("watching", "Show the log, and what comes to it."),
     "alerts": ("watching", "Alerts: which there are, how they stand, telling of them."),
     "d1": ("d1", "D1 databases: look into, query, migrate."),
-    "verify": ("verify", "Whether the stack works: 19 checks of behaviour, here or on Cloudflare."),
-    "doctor": ("doctor", "Walk through the stack, asking before it mends what is missing or imports."),
+    "verify": ("verify", "Whether the stack works: 19 checks of behaviour."),
+    "doctor": ("doctor", "Walk through the stack, mend what is missing and try one import, asking before each change."),
     "cost": ("cost", "What a month uses and costs on Cloudflare, Free and Paid, with every formula."),
-    "fsck": ("fsck", "Check the queue file and the database for damage and unsound candles; repair on demand."),
+    "fsck": ("fsck", "Check the queue file and the database on this machine; read only, and while others use them."),
 }
 """By command: the module in `coinswarm.commands` whose `app` holds it, and what it does."""
 
