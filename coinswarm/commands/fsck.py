@@ -163,7 +163,9 @@ def _show(checked: list[Checked], archives: list[Any]) -> None:
             mark = "✘" if found.severity == "error" else "⚠"
             render.line(f"  {mark} {found.kind}: {found.count:,} × {found.what}")
             for example in found.examples:
-                render.line("      " + ", ".join(f"{key} {value}" for key, value in example.items()))
+                render.line(
+                    "      " + ", ".join(f"{key} {value}" for key, value in example.items() if value is not None)
+                )
             if found.advice:
                 render.line(f"    {found.advice}")
 
