@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import coinswarm
 from coinswarm.config import Stack, load
 from coinswarm.config.plan import Plan, messages_per_run
 from coinswarm.errors import ConfigError
@@ -30,6 +31,13 @@ def test_the_built_in_plan_is_the_seeds_195_points_in_20_messages() -> None:
 
 def test_without_a_plan_the_stack_has_the_built_in_one(tmp_path: Path) -> None:
     assert stack(tmp_path, "").plan == Plan()
+
+
+def test_init_writes_out_the_built_in_plan(tmp_path: Path) -> None:
+    template = Path(coinswarm.__file__).parent / "templates" / "coinswarm.toml"
+    found = stack(tmp_path, template.read_text())
+    assert found.plan == Plan()
+    assert found.warnings == ()
 
 
 def test_every_part_can_be_said_and_the_rest_stays(tmp_path: Path) -> None:

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from coinswarm.collecting.report import CollectReport
     from coinswarm.cron.runner import Ran
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Cron triggers: when they fire next, run one now, switch one off or on.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Cron triggers: when they fire next, run one now, switch one off or on.",
+)
 
 Name = Annotated[
     str | None, typer.Argument(metavar="[NAME]", help="A worker or an expression, where there are several.")
@@ -103,7 +107,7 @@ def _report(run: Run, ran: Ran) -> None:
 def _show(report: CollectReport) -> None:
     from coinswarm import render
 
-    render.line(f"Queued {report.candles:,} candles in {report.messages:,} messages.")
+    render.line(f"Queued {render.count(report.candles, 'candle')} in {render.count(report.messages, 'message')}.")
     if report.newest is not None:
         render.line(f"  opens {render.moment(report.oldest)} to {render.moment(report.newest)} UTC")
     for status in report.sources.values():

@@ -76,7 +76,8 @@ def _show_next(run: Run, *, with_cron: bool) -> None:
     if not with_cron or not run.stack.crons:
         render.note("cron: off" if run.stack.crons else "cron: no trigger is configured")
         return
-    render.note(f"every run: {plan.points:,} candles of {len(plan.series)} series in {messages_per_run(plan)} messages")
+    messages = render.count(messages_per_run(plan), "message")
+    render.note(f"every run: {plan.points:,} candles of {len(plan.series)} series in {messages}")
     for job in described(run.stack, run.clock):
         fires = ", ".join(render.moment(fire) for fire in job["next"])
         render.note(f"cron {job['cron']} ({job['worker']}): next {fires} UTC")

@@ -1,0 +1,162 @@
+"""`coinswarm dev` and `coinswarm cron` as a user runs them, against the simulated exchanges."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from coinswarm.clock import SystemClock
+from coinswarm.config import load
+from coinswarm.dev.remote_schedules import described
+from coinswarm.server.listening import Server
+from coinswarm.simulator import Faults, Simulator
+from tests.support.command_line import CommandLine
+from tests.support.served import TOKEN, served
+
+PLAN = '[plan]\ntokens = ["BTC"]\nsources = { binance = "USDT", kraken = "USD" }\ntimeframes = ["1h"]\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "coinswarm.toml").write_text(PLAN)
+    (tmp_path / "wrangler.toml").write_text(
+        'name = "stack"\n[triggers]\ncrons = ["0 0 1 1 *"]  # rarely\n'
+        '[[d1_databases]]\nbinding = "DB"\ndatabase_name = "d"\ndatabase_id = "0c61ba0e-4a39-4d2c-8b5c-0d6a4c0a3c54"\n'
+        '[[queues.producers]]\nbinding = "Q"\nqueue = "q"\n[[queues.consumers]]\nqueue = "q"\n'
+    )
+    return tmp_path
+
+
+@contextmanager
+def running(folder: Path, simulator: Simulator, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command as a process, and its URL."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "coinswarm", "dev", "--port", "0", "--json", *flags],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **simulator.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            text = ""
+            while True:
+                line = process.stdout.readline()
+                assert line, process.stderr.read() if process.stderr else ""
+                text += line
+                if line == "}\n":
+                    break
+            yield process, json.loads(text)["url"].removesuffix("/client/v4")
+        finally:
+            process.kill()
+
+
+def until(get: Any, wanted: Any) -> None:
+    """Ask until it is so; the process under test has a clock of its own."""
+    give_up = time.monotonic() + 20
+    while (got := get()) != wanted:
+        assert time.monotonic() < give_up, got
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_dev_collects_queues_and_stores_until_it_is_told_to_stop(
+    folder: Path, number: signal.Signals, code: int
+) -> None:
+    migrated = [sys.executable, "-m", "coinswarm", "d1", "migrations", "apply"]
+    subprocess.run(migrated, cwd=folder, env={"PATH": os.environ["PATH"]}, check=True, capture_output=True)
+    with Simulator() as simulator, running(folder, simulator) as (process, url):
+        assert httpx.get(f"{url}/cdn-cgi/local/scheduled", trust_env=False, timeout=20).text == "ok"
+        until(lambda: httpx.get(f"{url}/stats", trust_env=False).json()["by_source"], {"binance": 5, "kraken": 5})
+        parts = httpx.get(f"{url}/status", trust_env=False).json()["parts"]
+        assert {name: part["state"] for name, part in parts.items()} == {"cron": "running", "consumer": "running"}
+        process.send_signal(number)
+        assert process.wait(20) == code
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert "every run: 10 candles of 2 series in 1 message" in told
+        assert "cron 0 0 1 1 * (stack): next " in told
+        assert "stopping" in told
+        assert "Traceback" not in told
+
+
+def test_a_part_that_cannot_work_is_shown_and_health_says_so_while_http_goes_on(folder: Path) -> None:
+    with Simulator() as simulator, running(folder, simulator, "--no-cron") as (process, url):  # no migrations applied
+
+        def health() -> tuple[int, bool]:
+            reply = httpx.get(f"{url}/health", trust_env=False)
+            return reply.status_code, any(reason.startswith("consumer:") for reason in reply.json()["reasons"])
+
+        until(health, (503, True))
+        assert httpx.get(f"{url}/status", trust_env=False).json()["parts"].keys() == {"consumer"}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 143
+        assert process.stderr is not None
+        assert "consumer: " in (told := process.stderr.read())
+        assert "cron: off" in told
+
+
+# --- cron ---
+
+
+def test_cron_list_shows_the_next_three_fires_and_the_last_run(coinswarm: CommandLine, folder: Path) -> None:
+    (job,) = coinswarm("cron", "list", "--json").json["crons"]
+    assert (job["cron"], job["worker"], len(job["next"]), job["last"]) == ("0 0 1 1 *", "stack", 3, None)
+    assert "0 0 1 1 *  (stack)" in coinswarm("cron", "list").out
+    with Simulator() as simulator:
+        coinswarm.environment |= simulator.environment
+        ran = coinswarm("cron", "run")
+    assert ran.exit_code == 0, ran
+    assert ran.out.startswith("Queued 10 candles in 1 message.\n")
+    assert coinswarm("cron", "list", "--json").json["crons"][0]["last"]["outcome"] == "done"
+
+
+def test_cron_run_with_a_source_down_exits_1_with_what_the_others_brought(coinswarm: CommandLine, folder: Path) -> None:
+    with Simulator(faults=Faults(rates={"kraken/451": 1.0})) as simulator:
+        coinswarm.environment |= simulator.environment
+        result = coinswarm("cron", "run", "--json")
+    assert result.exit_code == 1
+    assert (result.json["success"], result.json["inserted"]) == (False, 5)
+    assert result.json["sources"]["kraken"]["failures"]
+
+
+def test_cron_disable_and_enable_change_the_file_and_keep_its_comments(coinswarm: CommandLine, folder: Path) -> None:
+    before = (folder / "wrangler.toml").read_text()
+    assert coinswarm("cron", "disable", "--json").json["active"] == []
+    assert "# rarely" in (folder / "wrangler.toml").read_text()
+    assert coinswarm("cron", "list", "--json").json == {"crons": []}
+    assert coinswarm("cron", "run").exit_code == 2
+    assert coinswarm("cron", "enable", "stack", "--json").json["active"] == ["0 0 1 1 *"]
+    assert (folder / "wrangler.toml").read_text() == before
+
+
+@pytest.mark.parametrize("words", [["cron", "run", "nope"], ["cron", "run", "--at", "2100-01-01"], ["cron", "enable"]])
+def test_cron_used_wrongly_exits_2(coinswarm: CommandLine, folder: Path, words: list[str]) -> None:
+    result = coinswarm(*words)
+    assert (result.exit_code, result.out) == (2, "")
+    assert result.err.startswith("✘ ")
+
+
+def test_the_deployed_schedules_are_read_through_the_api(tmp_path: Path) -> None:
+    with served(tmp_path) as api:
+        api.result("PUT", "/workers/scripts/coinswarm/schedules", [{"cron": "0 12 * * 6L"}])
+        with Server(api.app) as server:
+            environ = {
+                "CLOUDFLARE_API_BASE_URL": f"{server.url}/client/v4",
+                "CLOUDFLARE_ACCOUNT_ID": api.account.id,
+                "CLOUDFLARE_API_TOKEN": TOKEN,
+            }
+            (job,) = described(load(cwd=tmp_path, environ=environ), SystemClock())
+    assert (job["cron"], job["worker"], len(job["next"])) == ("0 12 * * 6L", "coinswarm", 3)
