@@ -244,7 +244,7 @@ def test_json_is_one_document_and_nothing_else_on_stdout(
     assert "→" not in result.err
 
 
-@pytest.mark.parametrize("words", [words for words in REPORTS if words != "init"])
+@pytest.mark.parametrize("words", [words for words in REPORTS if words not in ("init", "verify")])  # verify: a check
 def test_an_error_in_json_mode_is_one_document_with_the_same_exit_code(coinswarm: CommandLine, words: str) -> None:
     (coinswarm.directory / "file").write_text("mine")
     command = [*words.split(), *REPORTS[words], "--persist-to", "file"]
