@@ -21,6 +21,9 @@ SCRIPT = "coinswarm"
 RUNS_UNTIL_STOPPED = {"serve", "dev", "cron enable", "cron disable", "tail", "alerts check", "alerts test"}
 """Their documents are asserted where they are tested, with somebody to stop them."""
 
+NO_STATE = {"init", "chaos", "verify"}
+"""Those that have nothing to do with the state folder, or for which a broken one is a finding like others."""
+
 REPORTS = {
     "init": ["new"],
     "status": [],
@@ -64,6 +67,13 @@ REPORTS = {
     "d1 migrations apply": [],
     "d1 migrations create": ["more columns"],
     "cost": ["--tokens", "25"],
+    "chaos": ["--kills", "1", "--candles", "1000"],
+    "fsck": [],
+    "doctor": [],
+    "verify": ["--only", "database"],
+    "d1 backup": ["--output", "copy.sqlite"],
+    "d1 time-travel info": [],
+    "d1 time-travel restore": ["--bookmark", "BOOKMARK"],
 }
 """Arguments with which each command has something to report, in the project of `project`."""
 
@@ -235,6 +245,8 @@ def test_json_is_one_document_and_nothing_else_on_stdout(
     if words == "queues dlq resend":
         (project.directory / "body.json").write_text(body(row()))
         arguments = [letter["id"] for letter in project("queues", "dlq", "list", "--json").json] + arguments[1:]
+    if words == "d1 time-travel restore":
+        arguments = ["--bookmark", project("d1", "time-travel", "info", "--json").json["bookmark"], "-y"]
     if words == "demo":
         project.environment = {}
         arguments = ["--persist-to", "demo"]
@@ -244,7 +256,7 @@ def test_json_is_one_document_and_nothing_else_on_stdout(
     assert "→" not in result.err
 
 
-@pytest.mark.parametrize("words", [words for words in REPORTS if words not in ("init", "verify")])  # verify: a check
+@pytest.mark.parametrize("words", [words for words in REPORTS if words not in NO_STATE])
 def test_an_error_in_json_mode_is_one_document_with_the_same_exit_code(coinswarm: CommandLine, words: str) -> None:
     (coinswarm.directory / "file").write_text("mine")
     command = [*words.split(), *REPORTS[words], "--persist-to", "file"]
