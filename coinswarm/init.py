@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from coinswarm.config import TEMPLATES, WRANGLER_FILES
+from coinswarm.automation import Service, units, workflows
+from coinswarm.config import TEMPLATES, WRANGLER_FILES, load
 from coinswarm.d1.migrate import bundled_migrations, migrations_in
 from coinswarm.errors import UsageError
 from coinswarm.storage import translated
@@ -30,11 +31,12 @@ class InitReport:
         return {"written": [str(path) for path in self.written], "kept": [str(path) for path in self.kept]}
 
 
-def init(folder: Path) -> InitReport:
+def init(folder: Path, *, github: bool = False, service: Service | None = None) -> InitReport:
     """Write wrangler.toml, coinswarm.toml, migrations/ and lines of .gitignore into `folder`, which is made if need be.
 
-    Raises `UsageError` when `folder` is a file or one of its parts leads out of it, `StorageError` when it cannot be
-    written.
+    `github` adds workflows that deploy and collect, `service` units for systemd; both for what the folder's wrangler
+    file says. Raises `UsageError` when `folder` is a file or one of its parts leads out of it, `ConfigError` when the
+    wrangler file has faults, `StorageError` when something cannot be written.
     """
     with translated(folder):
         if folder.exists() and not folder.is_dir():
@@ -49,6 +51,11 @@ def init(folder: Path) -> InitReport:
         starter.write(folder / "coinswarm.toml", (TEMPLATES / "coinswarm.toml").read_bytes())
         starter.write_migrations(folder / "migrations")
         starter.ignore(folder / ".gitignore")
+        if github or service:
+            stack = load(cwd=folder, environ={})
+            files = (workflows(stack) if github else {}) | (units(stack, folder, service) if service else {})
+            for path, content in files.items():
+                starter.write(folder / path, content)
     return InitReport(tuple(starter.written), tuple(starter.kept))
 
 
@@ -65,7 +72,7 @@ class _Starter:
             self.kept.append(path)
             return
         with translated(path):
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 try:
                     file.write(content)

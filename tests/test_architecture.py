@@ -40,6 +40,7 @@ FLOORS = {
     "coinswarm.consumer.worker": 4,
     "coinswarm.dead_letters": 4,
     "coinswarm.simulator": 4,
+    "coinswarm.automation": 4,
     "coinswarm.init": 4,
     "coinswarm.server": 4,
     "coinswarm.status": 4,

@@ -55,13 +55,25 @@ def demo(run: Run, seed: Annotated[int, typer.Option("--seed", help="Another mar
 
 @command(app, "init")
 def init(
-    run: Run, folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; here unless said.")] = Path()
+    run: Run,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; here unless said.")] = Path(),
+    github: Annotated[
+        bool, typer.Option("--github", help="Workflows, too: deploy, and collect every 30 minutes, no server needed.")
+    ] = False,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Units for systemd, too: coinswarm dev, and a timer for its alerts.")
+    ] = False,
 ) -> None:
     """Write wrangler.toml, coinswarm.toml and migrations/ to start from. What exists is left alone."""
+    import getpass
+    import sys
+
     from coinswarm import render
+    from coinswarm.automation import Service
     from coinswarm.init import init as write_files
 
-    report = write_files(folder)
+    service = Service(getpass.getuser(), (sys.executable, "-m", "coinswarm")) if systemd else None
+    report = write_files(folder, github=github, service=service)
 
     def show() -> None:
         for path in report.written:
