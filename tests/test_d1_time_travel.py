@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from coinswarm.clock import ManualClock
+from coinswarm.d1 import snapshots
 from coinswarm.d1.catalogue import BoundDatabase, Catalogue
 from coinswarm.d1.local import LocalDatabase
-from coinswarm.d1.snapshots import Snapshots
+from coinswarm.d1.snapshots import Point, Snapshots
 from coinswarm.d1.time_travel import EVERY_SECONDS, TimeTravel
-from coinswarm.errors import DatabaseNotFound, InvalidRequest
+from coinswarm.errors import DatabaseNotFound, InvalidRequest, StorageLocked
+from coinswarm.storage import connect, transaction
 
 ID = "ac4629b2-8240-4378-b3e3-e5262cd9b285"
 HOUR = 3_600.0
@@ -77,6 +81,101 @@ def test_the_open_database_goes_on_after_a_restore(past: Past) -> None:
     past.put("new")
     assert past.rows == ["new"]
     assert past.database.execute("PRAGMA quick_check")[0].rows == [("ok",)]
+
+
+@pytest.mark.parametrize(("schema", "target_rows"), [(False, 0), (True, 0), (True, 3), (True, 30_000)])
+def test_what_is_written_at_the_last_instant_before_a_restore_is_in_the_point_that_undoes_it(
+    past: Past, monkeypatch: pytest.MonkeyPatch, schema: bool, target_rows: int
+) -> None:
+    if schema:
+        past.database.execute(
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {target_rows}) "
+            "INSERT INTO t SELECT printf('%0400d', i) FROM n WHERE i <= ?",
+            (target_rows,),
+        )
+    else:
+        with closing(connect(past.database.path)) as opened:
+            opened.executescript("DROP TABLE t; VACUUM")
+    before = past.rows if schema else []
+    target = past.travel.now("prices")
+    past.database.execute("CREATE TABLE IF NOT EXISTS t (v)")
+    past.put("early")
+    taken: list[Point] = []
+    take = Snapshots.take
+
+    def then_somebody_writes(self: Snapshots, database_id: str, path: Path) -> Point:
+        taken.append(take(self, database_id, path))
+        if len(taken) == 1:
+            past.put("late")
+        return taken[-1]
+
+    monkeypatch.setattr(Snapshots, "take", then_somebody_writes)
+    undo = past.travel.restore("prices", target)
+    assert len(taken) == 2
+    assert undo == taken[1]
+    tables = past.database.execute("SELECT count(*) FROM sqlite_schema")[0].rows
+    assert (past.rows if schema else tables) == (before if schema else [(0,)])
+    past.travel.restore("prices", undo)
+    assert past.rows == [*before, "early", "late"]
+
+
+def test_nobody_can_write_between_the_last_look_and_the_restore(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = past.travel.now("prices")
+    past.put("early")
+    take, refused = Snapshots.take, []
+
+    def then_somebody_writes(self: Snapshots, database_id: str, path: Path) -> Point:
+        point = take(self, database_id, path)
+        with closing(connect(path, busy_timeout=0)) as other:
+            try:
+                other.execute("INSERT INTO t VALUES ('late')")
+            except sqlite3.OperationalError as error:
+                refused.append(str(error))
+        return point
+
+    monkeypatch.setattr(Snapshots, "take", then_somebody_writes)
+    undo = past.travel.restore("prices", target)
+    assert refused == ["database is locked"]
+    assert past.rows == []
+    past.travel.restore("prices", undo)
+    assert past.rows == ["early", "late"]
+
+
+def test_a_restore_while_another_keeps_the_file_locked_says_so_and_changes_nothing(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "connect", partial(connect, busy_timeout=0.0))
+    target = past.travel.now("prices")
+    past.put("a")
+    refusal = pytest.raises(StorageLocked, match="nothing was restored")
+    with closing(connect(past.database.path)) as other, transaction(other), refusal:
+        past.travel.restore("prices", target)
+    assert past.rows == ["a"]
+
+
+def test_a_point_that_ages_out_by_the_restore_to_it_is_restored_all_the_same(past: Past) -> None:
+    first = past.travel.now("prices")
+    past.clock.advance(60)
+    past.put("a")
+    past.travel.now("prices")  # the last of its day, for which alone the day is kept
+    past.clock.advance(3 * 24 * HOUR)
+    past.put("b")
+    undo = past.travel.restore("prices", first)
+    assert past.rows == []
+    past.travel.restore("prices", undo)
+    assert past.rows == ["a", "b"]
+
+
+def test_copies_that_a_killed_process_left_go_a_day_later(past: Past) -> None:
+    folder = past.folder / "time-travel"
+    past.travel.now("prices")
+    now = past.clock.now_ms() / 1000
+    for name, age in ((".point-old", 90_000), (".restore-old", 90_000), (".point-new", 60)):
+        (folder / name).mkdir()
+        (folder / name / "copy.sqlite").write_bytes(b"x")
+        os.utime(folder / name, (now - age, now - age))
+    past.travel.now("prices")
+    assert [path.name for path in folder.glob(".*")] == [".point-new"]
 
 
 def test_bookmarks_have_cloudflares_form_and_sort_by_time(past: Past) -> None:

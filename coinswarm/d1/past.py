@@ -69,8 +69,7 @@ class LocalPast:
 
     def restore(self, bookmark: str) -> Restored:
         point = self._snapshots.named(self._id, bookmark)
-        before = self._now()
-        self._snapshots.restore(self._id, self._path, point)
+        before = self._snapshots.restore(self._id, self._path, point)
         return Restored(self._now().bookmark, before.bookmark)
 
     def kept(self) -> Kept:

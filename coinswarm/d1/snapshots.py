@@ -10,25 +10,27 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import sqlite3
 import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from coinswarm.clock import Clock
-from coinswarm.errors import InvalidRequest, StorageCorrupt
-from coinswarm.storage import connect, transaction, translated
+from coinswarm.errors import InvalidRequest, StorageCorrupt, StorageLocked
+from coinswarm.storage import attach, connect, transaction, translated
 
 WINDOW_DAYS: Final = 30
 PIECE_BYTES: Final = 65_536
 _DAY_MS: Final = 86_400_000
 _BOOKMARK: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}")
 _HASH_BYTES: Final = 16
+_PAGES_A_STEP: Final = 1_000
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS points (
@@ -122,18 +124,37 @@ class Snapshots:
         sizes = [Path(f"{path}{suffix}") for suffix in ("", "-wal")]
         return Kept(count, oldest, sum(each.stat().st_size for each in sizes if each.exists()))
 
-    def restore(self, database_id: str, path: Path, point: Point) -> None:
-        """Put the database in `path` back to `point`, in one transaction of SQLite's."""
-        with self._lock, tempfile.TemporaryDirectory(dir=self._directory, prefix=".restore-") as folder:
-            copy = Path(folder) / "copy.sqlite"
+    def restore(self, database_id: str, path: Path, point: Point) -> Point:
+        """Put the database in `path` back to `point`, in one transaction of SQLite's; the point that undoes this.
+
+        Others may write until that transaction has the file's only write lock, and the last look at what they wrote is
+        taken then. So the point returned is the very state that is replaced. Raises `StorageLocked` when somebody else
+        keeps the lock, `StorageCorrupt` for a damaged point; nothing is changed then.
+        """
+        with self._lock, self._scratch("restore") as folder:
+            copy = folder / "copy.sqlite"
             with self._file(database_id) as connection, copy.open("wb") as target:
                 _rebuild(connection, point, target.write)
             with (
                 closing(connect(copy)) as source,
+                closing(attach(path)) as observer,
                 closing(connect(path)) as database,
                 translated(path),
             ):
-                source.backup(database)
+                state = _data_version(observer)
+                before = self.take(database_id, path)
+                locked = False
+
+                def after_step(status: int, _remaining: int, _total: int) -> None:
+                    nonlocal before, locked
+                    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                        raise StorageLocked(f"{path} is locked by another process; nothing was restored")
+                    if not locked and _data_version(observer) != state:
+                        before = self.take(database_id, path)
+                    locked = True
+
+                source.backup(database, pages=_part_of(source), progress=after_step)
+            return before
 
     def forget(self, database_id: str) -> None:
         """Delete the points of a database that is gone."""
@@ -154,13 +175,38 @@ class Snapshots:
     @contextmanager
     def _copy(self, path: Path) -> Iterator[Path]:
         """A consistent copy of a database that others may write to. SQLite makes it: nobody else opens the file."""
-        with tempfile.TemporaryDirectory(dir=self._directory, prefix=".point-") as folder:
-            copy = Path(folder) / "copy.sqlite"
+        with self._scratch("point") as folder:
+            copy = folder / "copy.sqlite"
             with closing(connect(path)) as source, closing(connect(copy)) as target, translated(path):
                 target.execute("PRAGMA journal_mode=OFF")
                 target.execute("PRAGMA synchronous=OFF")
                 source.backup(target)
             yield copy
+
+    @contextmanager
+    def _scratch(self, what: str) -> Iterator[Path]:
+        """A folder that goes when it is done with. Those of processes that were killed go a day later."""
+        oldest = self._clock.now_ms() / 1000 - _DAY_MS / 1000
+        for stray in (*self._directory.glob(".point-*"), *self._directory.glob(".restore-*")):
+            with suppress(OSError):
+                if stray.stat().st_mtime < oldest:
+                    shutil.rmtree(stray)
+        with tempfile.TemporaryDirectory(dir=self._directory, prefix=f".{what}-") as folder:
+            yield Path(folder)
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Another number once somebody else has written. https://www.sqlite.org/pragma.html#pragma_data_version"""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
+
+
+def _part_of(source: sqlite3.Connection) -> int:
+    """Fewer pages than `source` has, so that copying takes a second step and is not committed with the first."""
+    if source.execute("PRAGMA page_count").fetchone()[0] < 2:
+        source.executescript("CREATE TABLE page (v); DROP TABLE page")
+    (pages,) = source.execute("PRAGMA page_count").fetchone()
+    return max(1, min(_PAGES_A_STEP, int(pages) - 1))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

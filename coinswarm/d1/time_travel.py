@@ -50,9 +50,7 @@ class TimeTravel:
     def restore(self, identifier: str, point: Point) -> Point:
         """Put the database back to `point`; the point it was at before, which undoes this. Raises `InvalidRequest`."""
         info = self._catalogue.info(identifier)
-        before = self._take(info)
-        self._snapshots.restore(info.uuid, self._catalogue.path(info), point)
-        return before
+        return self._snapshots.restore(info.uuid, self._catalogue.path(info), point)
 
     def named(self, identifier: str, bookmark: str) -> Point:
         """The point of that bookmark. Raises `InvalidRequest`."""
