@@ -32,6 +32,7 @@ from coinswarm.errors import (
 from coinswarm.limits import API
 from coinswarm.log import NO_LOG, Log
 from coinswarm.transport import RetryPolicy, checked_url
+from coinswarm.transport.bodies import unpackable
 from coinswarm.transport.reply import retry_after_seconds
 from coinswarm.transport.retrying import patiently
 from coinswarm.transport.telling import RequestLog
@@ -171,6 +172,8 @@ class CloudflareApi:
         try:
             response = self._client.send(request, stream=True)
             try:
+                if not unpackable(response.headers):
+                    raise ApiError(f"{host} packed its reply in a way that was not asked for, or twice")
                 for chunk in response.iter_bytes():
                     chunks.append(chunk)
                     if (size := size + len(chunk)) > BODY_BYTES:

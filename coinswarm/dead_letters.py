@@ -25,6 +25,9 @@ RUNNING: Final = "held a candle that was still running when it was sent; its fin
 MAYBE_RUNNING: Final = (
     "were moved by Cloudflare, which does not tell when they were sent: a candle in them may have been running then"
 )
+_BLANKS: Final = ("\t", "\r", "\n")
+_FORMULA: Final = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠")
+"""With the full-width forms, which spreadsheets read as the others."""
 CSV_COLUMNS: Final = ("id", "queue", "reason", "dead_lettered_ms", "row", "fault", *FIELDS)
 
 
@@ -146,7 +149,7 @@ def csv_lines(records: Sequence[DeadLetterRecord], *, header: bool = False) -> t
     https://owasp.org/www-community/attacks/CSV_Injection
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; and a cell that holds either is quoted
     left_out = 0
     if header:
         writer.writerow(CSV_COLUMNS)
@@ -164,7 +167,7 @@ def csv_lines(records: Sequence[DeadLetterRecord], *, header: bool = False) -> t
 
 def guarded(cell: object) -> object:
     """`cell` as a spreadsheet shall show and not run it."""
-    if isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "|", "%")):
+    if isinstance(cell, str) and (cell[:1] in _BLANKS or cell.lstrip().startswith(_FORMULA)):
         return "'" + cell
     return cell
 

@@ -193,6 +193,11 @@ def error(problem: CoinswarmError, *, as_json: bool) -> None:
             _print(f"  {printable(extra)}", stderr=True)
 
 
+def trace(text: str) -> None:
+    """A traceback, whose last lines quote what others said."""
+    write("".join(printable(part) + "\n" for part in text.splitlines()), sys.stderr)
+
+
 class Progress(Protocol):
     """A bar that a long command moves."""
 

@@ -75,7 +75,8 @@ def _sent(client: httpx.Client, url: str, body: dict[str, Any]) -> None:
     host = f"webhook at {httpx.URL(url).host}"
     headers = {"User-Agent": f"coinswarm/{__version__}"}
     try:
-        reply = client.post(url, json=body, headers=headers, timeout=WEBHOOK_SECONDS)
+        with client.stream("POST", url, json=body, headers=headers, timeout=WEBHOOK_SECONDS) as reply:
+            pass  # the status is all that is wanted: what it says, however long or packed, is not read
     except httpx.TimeoutException:
         raise SourceUnavailable(host, f"did not answer within {WEBHOOK_SECONDS:g} s") from None
     except httpx.RequestError as error:

@@ -209,7 +209,7 @@ def with_errors_shown(run: Run, action: Callable[[], None]) -> None:
             _tell_stopped()
             raise typer.Exit(stopped.exit_code) from None
         if run.verbose:
-            traceback.print_exc(file=sys.stderr)
+            render.trace(traceback.format_exc())
         render.error(error, as_json=run.json)
         raise typer.Exit(error.exit_code) from None
     except Stopped as once:

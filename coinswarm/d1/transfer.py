@@ -26,6 +26,7 @@ from coinswarm.d1.types import Meta
 from coinswarm.errors import ApiUnavailable, DatabaseError, DatabaseUnavailable, SqlError, UsageError
 from coinswarm.limits import D1
 from coinswarm.transport import RetryPolicy
+from coinswarm.transport.bodies import unpackable
 from coinswarm.transport.retrying import patiently
 
 IMPORT_FROM: Final = 1_000_000
@@ -34,6 +35,8 @@ POLL_SECONDS: Final = 1.0
 """Cloudflare holds an answer about so long; where it does not, we wait. An export that nobody asks for is given up."""
 _POLICY: Final = RetryPolicy(attempts=5)
 _READ_BYTES: Final = 1 << 18
+EXPORT_BYTES: Final = 50_000_000_000
+"""As text a database of 10 GB is larger than its file, blobs twice as large; never five times."""
 _TIMEOUT: Final = httpx.Timeout(120.0, connect=10.0)
 _SQLITE_FILE: Final = b"SQLite format 3"
 _NO_SQL: Final = "An SQLite file is not SQL: dump it first."
@@ -91,7 +94,7 @@ class Transfer:
         with as_database_errors():
             document = self._ask("export", body, repeatable=True)
             done = self._finished("export", document, body, told)
-            url = _address(done.get("signed_url"))
+            url = _address(done.get("signed_url"), self._api.base_url)
             self._patiently(lambda: self._download(url, target))
 
     def run_file(self, file: Path, *, told: Told = lambda _: None) -> Imported:
@@ -101,7 +104,7 @@ class Transfer:
             with as_database_errors():
                 document = self._ask("import", {"action": "init", "etag": etag})
                 if document.get("upload_url"):  # else the file is there already, and runs
-                    url = _address(document["upload_url"])
+                    url = _address(document["upload_url"], self._api.base_url)
                     self._patiently(lambda: self._upload(url, source, etag))
                     told(f"Uploaded {file.name}.")
                     uploaded = {"action": "ingest", "filename": document.get("filename"), "etag": etag}
@@ -142,15 +145,19 @@ class Transfer:
     def _download(self, url: httpx.URL, target: BinaryIO) -> None:
         with _network(url), self._files.stream("GET", url, timeout=_TIMEOUT) as response:
             _check(response, "the exported file")
+            if not unpackable(response.headers):
+                raise DatabaseError(f"{url.host} packed the exported file in a way that was not asked for, or twice")
             target.seek(0)
             target.truncate()
-            target.writelines(response.iter_bytes())
+            for size, chunk in _counted(response.iter_bytes()):
+                if size > EXPORT_BYTES:
+                    raise DatabaseError(f"{url.host} sends more than any database of D1 can hold")
+                target.write(chunk)
 
     def _upload(self, url: httpx.URL, source: BinaryIO, etag: str) -> None:
         source.seek(0)
-        with _network(url):
-            response = self._files.put(url, content=source, timeout=_TIMEOUT)
-        _check(response, "the upload")
+        with _network(url), self._files.stream("PUT", url, content=source, timeout=_TIMEOUT) as response:
+            _check(response, "the upload")  # its body is nobody's concern, however long it is
         if response.headers.get("etag", "").removeprefix("W/").strip('"').lower() != etag:
             raise DatabaseError(
                 "the file did not upload as it is here; nothing was run",
@@ -194,14 +201,24 @@ def _failure(noun: str, document: Mapping[str, Any]) -> DatabaseError:
     return SqlError(message)
 
 
-def _address(text: object) -> httpx.URL:
-    """Only what HTTP leads to. Raises `DatabaseError`."""
+def _counted(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Each chunk with the bytes there were up to its end."""
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        yield size, chunk
+
+
+def _address(text: object, base_url: str) -> httpx.URL:
+    """Only what HTTP leads to, and no way from https back to http. Raises `DatabaseError`."""
     try:
         url = httpx.URL(text) if isinstance(text, str) else None
     except httpx.InvalidURL:
         url = None
     if url is None or url.scheme not in ("http", "https") or not url.host:
         raise DatabaseError("Cloudflare's reply names no address of the file that begins with https:// or http://")
+    if base_url.startswith("https:") and url.scheme != "https":
+        raise DatabaseError(f"Cloudflare's reply leads from https to http at {url.host}, which is not followed")
     return url
 
 

@@ -160,4 +160,4 @@ class _Writer:
 
 
 def _to_stderr(text: str) -> None:
-    sys.stderr.write(f"⚠ {text}\n")
+    sys.stderr.write("⚠ " + "".join(c if c.isprintable() else "?" for c in text) + "\n")

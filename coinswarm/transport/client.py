@@ -15,6 +15,7 @@ from coinswarm import __version__
 from coinswarm.clock import Clock
 from coinswarm.errors import QuotaExhausted, RateLimited, SourceError, SourceUnavailable, UsageError
 from coinswarm.log import NO_LOG, Log
+from coinswarm.transport.bodies import ACCEPTED, unpackable
 from coinswarm.transport.pacing import RateLimiter, RetryPolicy
 from coinswarm.transport.reply import Reply
 from coinswarm.transport.retrying import patiently
@@ -36,6 +37,7 @@ def http_client() -> httpx.Client:
     return httpx.Client(
         timeout=httpx.Timeout(20.0, connect=10.0),
         limits=httpx.Limits(max_connections=16, keepalive_expiry=30.0),
+        headers={"Accept-Encoding": ACCEPTED},
         mounts={"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
         follow_redirects=False,
     )
@@ -119,6 +121,8 @@ class Transport:
         return Reply.of(response.status_code, body, response.headers, now=self._clock.now_ms() / 1000)
 
     def _chunks(self, response: httpx.Response, cut_off: float) -> Iterator[bytes]:
+        if not unpackable(response.headers):
+            raise SourceError(self.source, "packed its reply in a way that was not asked for, or twice")
         size = 0
         for chunk in response.iter_bytes():
             size += len(chunk)

@@ -124,13 +124,15 @@ def retry_after_seconds(text: str | None, now: float) -> float | None:
     return None if date is None else max(0.0, date - now)
 
 
-def _message(value: object) -> str | None:
-    """The first message in an error body; each exchange nests it otherwise."""
+def _message(value: object, depth: int = 8) -> str | None:
+    """The first message in an error body; each exchange nests it otherwise, none of them deeper than `depth`."""
+    if not depth:
+        return None
     if isinstance(value, str):
         return value or None
     if isinstance(value, list):
-        return next((found for item in value if (found := _message(item))), None)
+        return next((found for item in value if (found := _message(item, depth - 1))), None)
     if isinstance(value, dict):
         keys = ("message", "Message", "msg", "error_message", "error", "Err", "status")
-        return next((found for key in keys if (found := _message(value.get(key)))), None)
+        return next((found for key in keys if (found := _message(value.get(key), depth - 1))), None)
     return None
