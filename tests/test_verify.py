@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +16,15 @@ import pytest
 
 from coinswarm import wiring
 from coinswarm.candles import COLUMNS, Candle
-from coinswarm.clock import ManualClock, SystemClock
+from coinswarm.clock import SystemClock
 from coinswarm.consumer.worker import Worker
 from coinswarm.payload import pack
-from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.queue.types import OutgoingMessage, QueueSettings
-from coinswarm.verify import canary, fetching
+from coinswarm.verify import canary, fetching, traces
 from coinswarm.verify.catalogue import CHECKS
 from coinswarm.verify.check import Status
 from coinswarm.verify.fetching import Trial
+from coinswarm.verify.subject import Subject
 from tests.support.verified import DEAD, QUEUE, Break, FreshStack, hint, statuses
 
 PASSED, WARNING, FAILED, SKIPPED = Status.PASSED, Status.WARNING, Status.FAILED, Status.SKIPPED
@@ -375,18 +378,33 @@ def test_other_consumers_and_producers_at_work_do_not_disturb_the_proof(fresh: F
         assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(len(candles),)]
 
 
-def test_what_a_killed_run_left_behind_is_taken_away_by_the_next(fresh: FreshStack) -> None:
-    clock = SystemClock()
-    with fresh.queues() as queues:
-        old = ManualClock(clock.now_ms() - 2 * canary.LEFT_BEHIND_SECONDS * 1000)
-        with closing(SqliteQueueStore(queues.path, old)) as earlier:
-            earlier.create(f"{canary.QUEUE}0000dead")
-        queues.create(f"{canary.QUEUE}0000beef")  # of a run that is under way
-    fresh.sql(
-        "INSERT INTO price_data VALUES "
-        f"('{canary.SYMBOL}0000dead', '1m', '{canary.MARK_SOURCE}', 1600000020, 1, 1, 1, 1, 1, 1)"
+def test_what_a_run_killed_in_the_middle_left_behind_is_taken_away_by_the_next(fresh: FreshStack) -> None:
+    kill = (
+        "import os, signal; from coinswarm.verify import canary;"
+        "canary._row = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
+        "from pathlib import Path; from coinswarm.config import load; from tests.support.verified import verified;"
+        "verified(load([], cwd=Path.cwd(), environ={}), 'canary')"
     )
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    died = subprocess.run([sys.executable, "-c", kill], cwd=fresh.folder, env=environ, check=False)
+    assert died.returncode == -signal.SIGKILL
+    with fresh.queues() as queues, fresh.database() as database:
+        assert len([q for q in queues.queues() if q.name.startswith(traces.QUEUE)]) == 1
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(1,)]
     assert statuses(fresh.verify("canary", "first-write-wins")) == {}
     with fresh.queues() as queues, fresh.database() as database:
-        assert [q.name for q in queues.queues()] == [f"{canary.QUEUE}0000beef", DEAD, QUEUE]
+        assert [q.name for q in queues.queues()] == [DEAD, QUEUE]
         assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(0,)]
+
+
+def test_a_canary_in_flight_is_left_alone_by_another_run(fresh: FreshStack) -> None:
+    subject = Subject(fresh.stack, SystemClock())
+    with subject.database() as database, traces.swept(subject, database), subject.queues() as queues:
+        queues.create(f"{traces.QUEUE}0000beef")
+        fresh.sql(
+            "INSERT INTO price_data VALUES "
+            f"('{traces.SYMBOL}0000beef', '1m', '{canary.MARK_SOURCE}', 1600000020, 1, 1, 1, 1, 1, 1)"
+        )
+        assert statuses(fresh.verify("canary", "first-write-wins")) == {}
+        assert queues.info(f"{traces.QUEUE}0000beef").name
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(1,)]

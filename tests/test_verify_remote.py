@@ -15,7 +15,7 @@ from coinswarm.config import load
 from coinswarm.consumer.worker import Worker
 from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.queue.types import ConsumerSettings, OutgoingMessage, QueueSettings
-from coinswarm.verify import canary, fetching
+from coinswarm.verify import canary, fetching, traces
 from coinswarm.verify.check import Report, Status
 from tests.support.cloudflare import ok, refused
 from tests.support.command_line import HastyClock
@@ -116,11 +116,24 @@ def test_a_worker_that_stores_nothing_is_a_failure_when_its_time_is_over(fresh: 
 def test_what_a_killed_run_left_behind_is_taken_away(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
     fresh.sql(
         "INSERT INTO price_data VALUES "
-        f"('{canary.SYMBOL}dead', '1m', '{canary.MARK_SOURCE}', 1600000020, 1, 1, 1, 1, 1, 1)"
+        f"('{traces.SYMBOL}dead', '1m', '{canary.MARK_SOURCE}', 1600000020, 1, 1, 1, 1, 1, 1)"
     )
     assert statuses(remotely(fresh, "canary", "first-write-wins")) == {}
     with fresh.database() as database:
         assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(0,)]
+
+
+@pytest.mark.usefixtures("pulled")
+def test_what_may_be_of_a_run_under_way_is_told_and_left(fresh: FreshStack) -> None:
+    fresh.sql(
+        "INSERT INTO price_data VALUES "
+        f"('{traces.SYMBOL}beef', '1m', '{canary.MARK_SOURCE}', unixepoch() - 240, 1, 1, 1, 1, 1, 1)"
+    )
+    report = remotely(fresh, "canary", "first-write-wins")
+    assert statuses(report) == {"first-write-wins": WARNING}
+    assert "coinswarm d1 execute --remote --command" in hint(report, "first-write-wins")
+    with fresh.database() as database:
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(1,)]
 
 
 # Broken on Cloudflare

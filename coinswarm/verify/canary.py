@@ -28,19 +28,12 @@ from coinswarm.verify import proof
 from coinswarm.verify.check import Outcome, failed, passed, warned
 from coinswarm.verify.ledger import MARK_SOURCE
 from coinswarm.verify.subject import Subject
+from coinswarm.verify.traces import QUEUE, SYMBOL, swept
 
-SYMBOL: Final = "COINSWARM-CANARY-"
-QUEUE: Final = "coinswarm-canary-"
-"""How the canary's names begin; eight digits follow, so that several runs do not meet."""
-LEFT_BEHIND_SECONDS: Final = 3_600
-"""So old, what a run that was killed has left is taken away by the next one."""
 WAIT_SECONDS: Final = 90
 """For a deployed Worker, which may wait a minute for its batch to fill."""
 _MINUTE: Final = 60
 _LOOK_SECONDS: Final = 0.5
-_CLEAN_HINT: Final = (
-    f"Take it away: coinswarm d1 execute --command \"DELETE FROM {TABLE} WHERE source = '{MARK_SOURCE}'\""
-)
 
 
 class CanaryLost(CoinswarmError):
@@ -58,12 +51,14 @@ class Flight:
     cleaned: bool
     proof: proof.Proof
     through: str
+    left: str | None
+    """What another canary has there, which may be in flight."""
 
 
 def arrives(subject: Subject) -> Outcome:
     flight = subject.once("canary", lambda: fly(subject))
     if not flight.arrived:
-        hint = f"Look at the triggers and column types of {TABLE}: coinswarm d1 export --output -"
+        hint = f"Look at the triggers and column types of {TABLE}: coinswarm d1 export{subject.flag} --output -"
         return failed(f"the canary arrived in {TABLE} with other values than it was sent with", hint)
     return passed(f"Consumer writes to {TABLE} (a canary came through {flight.through})", through=flight.through)
 
@@ -74,14 +69,25 @@ def first_write_wins(subject: Subject) -> Outcome:
         hint = f"The consumer has to insert with ON CONFLICT … DO NOTHING, and {TABLE} to have no trigger that updates."
         return failed("the same candle with other values has changed the row that was there", hint)
     if not flight.cleaned:
-        return failed(f"the canary could not be taken out of {TABLE} again", _CLEAN_HINT)
+        return failed(f"the canary could not be taken out of {TABLE} again", _how_to_clean(subject))
     if flight.proof.fault is not None:
         hint = f"Look at the triggers of {TABLE} and at what else writes to it; only the canary was sent."
         return failed(flight.proof.fault, hint, **flight.proof.evidence)
     if flight.proof.aside is not None:
         hint = f"Triggers of {TABLE} do so; see that it is what they are meant for."
         return warned(flight.proof.aside, hint, **flight.proof.evidence)
+    if flight.left is not None:
+        hint = (
+            f"If no other verify is under way, one was killed: what it left goes when it is an hour old, or now. "
+            f"{_how_to_clean(subject)}"
+        )
+        return warned(f"another canary is there: {flight.left}", hint, **flight.proof.evidence)
     return passed(f"Existing data is protected: {flight.proof.told}", **flight.proof.evidence)
+
+
+def _how_to_clean(subject: Subject) -> str:
+    delete = f"DELETE FROM {TABLE} WHERE source = '{MARK_SOURCE}'"
+    return f'Take it away: coinswarm d1 execute{subject.flag} --command "{delete}"'
 
 
 def fly(subject: Subject) -> Flight:
@@ -94,8 +100,8 @@ def fly(subject: Subject) -> Flight:
     second = msgspec.structs.replace(first, timestamp=opens + _MINUTE)
     with ExitStack() as opened:
         database = proof.Counting(opened.enter_context(subject.database()))
+        left = opened.enter_context(swept(subject, database))
         route = opened.enter_context(_route(subject, database, mark))
-        _sweep(database, now - LEFT_BEHIND_SECONDS)
         with tempfile.TemporaryFile() as file:
             before = proof.begin(subject, database, file)
             database.reset()
@@ -107,7 +113,7 @@ def fly(subject: Subject) -> Flight:
             finally:
                 cleaned = _clean(database, mark)
             proved = proof.end(subject, database, before, inserted=2, by_us=route.by_us)
-    return Flight(arrived, unchanged, cleaned, proved, route.name)
+    return Flight(arrived, unchanged, cleaned, proved, route.name, left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +137,13 @@ def _route(subject: Subject, database: Database, mark: str) -> Iterator[_Route]:
             return
         declared = subject.stack.consumer()
         settings = declared.settings if declared is not None and not subject.remote else recorded or ConsumerSettings()
-        with _own_queue(subject, store, QUEUE + mark, settings) as queue:
+        with _own_queue(store, QUEUE + mark, settings) as queue:
             yield _Route("the consumer", lambda sent, _last: _consume(subject, queue, database, sent), True)
 
 
 @contextmanager
-def _own_queue(subject: Subject, store: QueueStore, name: str, settings: ConsumerSettings) -> Iterator[Queue]:
+def _own_queue(store: QueueStore, name: str, settings: ConsumerSettings) -> Iterator[Queue]:
     """A queue for the canary alone, gone afterwards. What it gives up on does not get among your dead letters."""
-    too_old = subject.clock.now_ms() - LEFT_BEHIND_SECONDS * 1000
-    for left in [q.name for q in store.queues() if q.name.startswith(QUEUE) and q.created_on_ms < too_old]:
-        store.delete(left)
     store.create(name)
     try:
         store.add_consumer(name, replace(settings, dead_letter_queue=None))
@@ -212,9 +215,3 @@ def _clean(database: Database, mark: str) -> bool:
         return database.batch([delete, Statement(f"SELECT count(*) FROM {TABLE} {where}", params)])[1].rows == [(0,)]
     except (DatabaseError, StorageError):
         return False
-
-
-def _sweep(database: Database, before: int) -> None:
-    """Take away what a run that was killed has left; by the beginning of the key, so that little is read."""
-    sql = f"DELETE FROM {TABLE} WHERE symbol >= ?1 AND symbol < ?2 AND source = ?3 AND timestamp < ?4"
-    database.execute(sql, (SYMBOL, SYMBOL[:-1] + chr(ord(SYMBOL[-1]) + 1), MARK_SOURCE, before))
