@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 NODE_DIR := tests/node
 
-.PHONY: demo test slow lint types format bench wheel clean help
+.PHONY: demo test slow lint types format docs workflows bench wheel clean help
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,13 @@ types: $(VENV)/.dev ## mypy, strict
 
 format: $(VENV)/.dev ## Put the code into shape
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs: $(VENV)/.docs ## Write docs/commands.md from the code and build the site; a broken link is an error
+	@$(BIN)/python -m docs.command_reference && $(BIN)/mkdocs build --strict --quiet --site-dir dist/site \
+	  && echo "dist/site/index.html"
+
+workflows: $(VENV)/.workflows ## Lint the workflows, ours and those that init writes, with actionlint
+	@$(BIN)/python -m pytest -q tests/test_workflows.py $(PYTEST_ARGS)
 
 bench: $(VENV)/.bench ## Measure against the peers; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks
@@ -54,6 +61,12 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.bench: $(VENV)/.dev
 	@$(BIN)/python -m pip install -q -c constraints.txt --group bench && touch $@
+
+$(VENV)/.docs: $(VENV)/.runtime
+	@$(BIN)/python -m pip install -q -c constraints.txt --group docs && touch $@
+
+$(VENV)/.workflows: $(VENV)/.dev
+	@$(BIN)/python -m pip install -q -c constraints.txt --group workflows && touch $@
 
 # The official clients, where Node is present; tests that need them say so when they are skipped.
 $(NODE_DIR)/.installed: $(NODE_DIR)/package.json
