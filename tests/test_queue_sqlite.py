@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -299,16 +299,33 @@ class TestTransactions:
             raise OSError("mine")
         assert take(queue) == ["a"]
 
-    def test_a_call_that_fails_inside_undoes_itself_alone(self, queue: SqliteQueue) -> None:
+    def test_a_call_that_is_refused_inside_leaves_the_others_alone(self, queue: SqliteQueue) -> None:
         with queue.transaction():
             send(queue, "a")
             with pytest.raises(MessageTooLarge):
                 queue.send_batch([OutgoingMessage(b"x" * 200_000)])
+            send(queue, "c")
+        assert take(queue) == ["a", "c"]
+
+    def test_a_part_that_fails_half_way_takes_the_whole_with_it_even_if_nobody_minds(self, queue: SqliteQueue) -> None:
+        with pytest.raises(StorageError, match="nothing of it was stored"), queue.transaction():
+            send(queue, "a")
             with pytest.raises(RuntimeError), queue.transaction():
                 send(queue, "b")
                 raise RuntimeError
-            send(queue, "c")
-        assert take(queue) == ["a", "c"]
+        with pytest.raises(StorageError, match="nothing of it was stored"), queue.transaction():
+            with pytest.raises(RuntimeError), queue.transaction():
+                send(queue, "c")
+                raise RuntimeError
+            send(queue, "d")
+        send(queue, "e")
+        assert take(queue) == ["e"]
+
+    def test_what_the_file_said_in_a_part_is_said_again_at_the_end(self, queue: SqliteQueue) -> None:
+        with pytest.raises(StorageFull, match=r"^full$"), queue.transaction(), suppress(StorageFull), queue.transaction():
+            send(queue, "a")
+            raise StorageFull("full")
+        assert take(queue) == []
 
     def test_it_covers_all_queues_of_the_store(self, store: SqliteQueueStore, queue: SqliteQueue) -> None:
         store.create("other")

@@ -105,7 +105,8 @@ class SqliteQueue:
     def transaction(self) -> AbstractContextManager[None]:
         """One commit for all calls inside, on this and on every queue of the store. Keep it short: others wait.
 
-        A call that fails inside undoes itself alone; an exception that leaves the block undoes all of it.
+        A call that is refused leaves the others alone; one that fails half-way, or an exception that leaves the block,
+        undoes all of it.
         """
         return self._file.transaction()
 
