@@ -119,7 +119,7 @@ GUARDED = [
     (method.upper(), path)
     for path, methods in document()["paths"].items()
     for method, operation in methods.items()
-    if operation.get("security") != []
+    if operation.get("security") != [] and path != "/metrics"  # open to this machine, as test_metrics says
 ]
 
 

@@ -152,7 +152,8 @@ class Catalogue:
                 f"or delete {self.path(info)} yourself"
             )
         with self._lock, translated(self._path):
-            self._connection.execute("DELETE FROM databases WHERE uuid = ?", (info.uuid,))
+            if not self._connection.execute("DELETE FROM databases WHERE uuid = ?", (info.uuid,)).rowcount:
+                raise not_found(identifier)  # another one was quicker
             if (opened := self._opened.get(info.uuid)) is not None:
                 opened.doomed = True
                 self._close_idle()
