@@ -322,7 +322,8 @@ class TestTransactions:
         assert take(queue) == ["e"]
 
     def test_what_the_file_said_in_a_part_is_said_again_at_the_end(self, queue: SqliteQueue) -> None:
-        with pytest.raises(StorageFull, match=r"^full$"), queue.transaction(), suppress(StorageFull), queue.transaction():
+        whole, part = queue.transaction(), queue.transaction()
+        with pytest.raises(StorageFull, match=r"^full$"), whole, suppress(StorageFull), part:
             send(queue, "a")
             raise StorageFull("full")
         assert take(queue) == []
