@@ -108,12 +108,14 @@ class Fsck:
             for kept in repair(path, wanted, folder, self._clock, stop=self._stop)
         ]
 
-    def restore(self, path: Path) -> tuple[Path, int]:
-        """Put an archive back where it came from, or into the file that was named; where, and how many rows."""
+    def restore(self, path: Path) -> tuple[Path, int, int]:
+        """Put an archive back where it came from, or into the file that was named; where, how many rows, and how many
+        it holds."""
         from coinswarm.fsck.archive import read_header, restore
 
-        file = self.database or self.queue_file or read_header(path).file
-        return file, restore(path, file)
+        header = read_header(path)
+        file = self.database or self.queue_file or header.file
+        return file, restore(path, file), header.rows
 
 
 def _file_or_database(stack: Callable[[], Stack], key: str) -> Path:

@@ -139,6 +139,11 @@ class TestSteps:
         assert dead.redrive(selection=Selection(since_ms=middle, matches=lambda r: r.body == b"new")).count == 1
         assert take(store.open("candles")) == ["new"]
 
+    def test_a_pipe_is_no_archive(self, coinswarm: CommandLine) -> None:
+        coinswarm("queues", "list")
+        result = coinswarm("queues", "dlq", "purge", "--archive", "-", "--json")
+        assert (result.exit_code, result.error[0]) == (2, "UsageError")
+
     def test_what_cannot_be_archived_is_not_deleted(self, store: SqliteQueueStore) -> None:
         fill(store.open("candles"), 3)
         self.bury(store)

@@ -384,6 +384,61 @@ def test_a_restored_archive_may_hold_nothing_but_rows(tmp_path: Path, coinswarm:
     assert len(contents(path)) == len(SOUND)
 
 
+def test_an_archive_folder_that_cannot_be_is_named_with_the_flag_that_chooses_another(
+    coinswarm: CommandLine, tmp_path: Path
+) -> None:
+    path = seed_database(tmp_path / "seed.sqlite", ["twins"])
+    for folder in ("/dev/null/x", path):
+        result = fsck(coinswarm, "--database", path, "--repair", "twins", "--archive", folder, "--yes")
+        assert result.error[1].startswith(f"the archive folder {folder} cannot be made: "), result
+        assert "--archive DIR" in result.json["error"]["hint"]
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+def test_an_archive_that_is_cut_short_puts_nothing_back(coinswarm: CommandLine, tmp_path: Path, lines: int) -> None:
+    path = seed_database(tmp_path / "seed.sqlite", ["types"])
+    fsck(coinswarm, "--database", path, "--repair", "types", "--archive", "kept", "--yes")
+    (archive,) = (tmp_path / "kept").iterdir()
+    text = archive.read_text().splitlines(keepends=True)
+    assert len(text) == 3
+    (tmp_path / "cut.sql").write_text("".join(text[:lines]))
+    result = fsck(coinswarm, "--restore", "cut.sql")
+    assert (result.exit_code, result.error[0]) == (2, "UsageError")
+    assert result.error[1].startswith("cut.sql is cut short")
+    assert len(contents(path)) == len(SOUND)
+
+
+def test_a_row_whose_place_another_has_taken_stays_in_the_archive_and_that_is_told(
+    coinswarm: CommandLine, tmp_path: Path
+) -> None:
+    path = seed_database(tmp_path / "seed.sqlite", ["prices"])
+    before = contents(path)
+    fsck(coinswarm, "--database", path, "--repair", "prices", "--archive", "kept", "--yes")
+    (archive,) = (tmp_path / "kept").iterdir()
+    missing = [row for row in before if row not in contents(path)]
+    run_sql(path, archive.read_text().splitlines()[1])
+    with closing(connect(path)) as database:
+        database.execute("UPDATE price_data SET open = 1, high = 2, low = 1 WHERE id = ?", (missing[0][0],))
+    corrected = contents(path)
+    human = coinswarm("fsck", "--restore", str(archive))
+    assert f"1 of {len(missing)} are there already, or another row has their place" in human.err
+    assert [row for row in corrected if row in contents(path)] == corrected
+    again = fsck(coinswarm, "--restore", archive)
+    assert (again.json["rows"], again.json["left"]) == (0, len(missing))
+
+
+def test_a_name_that_is_no_text_at_all_is_moved_too(coinswarm: CommandLine, tmp_path: Path) -> None:
+    path = seed_database(tmp_path / "seed.sqlite", [])
+    run_sql(path, f"UPDATE price_data SET symbol = CAST(X'80FF41' AS TEXT) WHERE timestamp = {FIRST_OPEN}")
+    done = fsck(coinswarm, "--database", path, "--repair", "symbols", "--archive", "kept", "--yes")
+    assert (done.exit_code, done.json["repaired"][0]["rows"]) == (0, 1), done
+    assert len(contents(path)) == len(SOUND) - 1
+    assert fsck(coinswarm, *done.json["repaired"][0]["restore"].split()[2:]).json["rows"] == 1
+    with closing(connect(path)) as database:
+        kept = database.execute("SELECT CAST(symbol AS BLOB) FROM price_data WHERE timestamp = ?", (FIRST_OPEN,))
+        assert kept.fetchall() == [(b"\x80\xffA",)]
+
+
 def test_a_name_that_is_neither_file_nor_database_is_told(coinswarm: CommandLine) -> None:
     result = fsck(coinswarm, "--database", "nope")
     assert (result.exit_code, result.error[0]) == (2, "UsageError")

@@ -78,8 +78,18 @@ def archive(path: str, form: str) -> Iterator[Archive]:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     try:
         with os.fdopen(number, "w", encoding="utf-8") as stream:
+            _sync_folder(path)
             target = Archive(stream, form)
             target.begin()
             yield target
     except OSError as error:
         raise OutputLost(f"{path} could not be written: {error.strerror}") from None
+
+
+def _sync_folder(path: str) -> None:
+    """The name of a new file is on disk only when its folder is."""
+    handle = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)  # noqa: PTH100, PTH120
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -194,6 +194,11 @@ def purge(
     from coinswarm import render
     from coinswarm.commands.archive import archive
 
+    if output == "-":
+        raise UsageError(
+            "--archive needs a file: what goes through a pipe is not kept when its dead letter is deleted",
+            hint="For stdout: coinswarm queues dlq export",
+        )
     selection = selection_of(run, source, reason, symbol, since, until)
     chosen = flags_of(id=ids, source=source, reason=reason, symbol=symbol, since=since, until=until)
     if remote and not dry_run:

@@ -142,9 +142,16 @@ def _rule(found: Finding, symbol: str | None) -> Rule | None:
 def _restore(run: Run, files: Fsck, archive: Path) -> None:
     from coinswarm import render
 
-    file, rows = files.restore(archive)
-    document = {"archive": str(archive), "file": str(file), "rows": rows}
-    run.report(document, lambda: render.line(f"Put back {render.count(rows, 'row')} into {file}."), "coinswarm fsck")
+    file, rows, held = files.restore(archive)
+    left = max(0, held - rows)
+    document = {"archive": str(archive), "file": str(file), "rows": rows, "left": left}
+
+    def show() -> None:
+        render.line(f"Put back {render.count(rows, 'row')} into {file}.")
+        if left:
+            render.warn(f"{left:,} of {held:,} are there already, or another row has their place; {archive} keeps them")
+
+    run.report(document, show, "coinswarm fsck")
 
 
 def _show(checked: list[Checked], archives: list[Any]) -> None:

@@ -6,8 +6,9 @@ import json
 import os
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from coinswarm.clock import Clock
 from coinswarm.d1.dump import literal
 from coinswarm.d1.ingest import statements
 from coinswarm.d1.splitter import quoted, verb
-from coinswarm.errors import UsageError
+from coinswarm.errors import StorageError, UsageError
 from coinswarm.fsck.findings import Change, Move
 from coinswarm.storage import attach, transaction, translated
 
@@ -51,7 +52,7 @@ def write(
     header = {"file": str(file.resolve()), "kind": kind, "table": repair.table, "rows": rows, "at": now.isoformat()}
     try:
         with translated(path):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make(folder)
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
                 out.write(_FIRST_LINE + json.dumps(header).encode() + b"\n")
                 for statement in _undoing(connection, repair):
@@ -61,7 +62,8 @@ def write(
             part.replace(path)
             _sync(folder)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return Archive(path, file, kind, repair.table, rows)
 
 
@@ -82,17 +84,26 @@ def read_header(path: Path) -> Archive:
 def restore(path: Path, file: Path) -> int:
     """Put the rows of an archive back into `file`, in one transaction; how many rows changed by it.
 
-    A row that is there again already is left as it is. Raises `UsageError`, `StorageError`.
+    A row that is there again already is left as it is, and so is one that has taken its place.
+    Raises `UsageError` for what is no whole archive, `StorageError`; nothing is changed then.
     """
-    read_header(path)
+    header = read_header(path)
     with closing(attach(file, write=True)) as connection, path.open("rb") as source, translated(file):
-        before = connection.total_changes
+        changed = Counter[str]()
+        found = Counter[str]()
         with transaction(connection):
             for statement in statements(source):
-                if verb(statement) not in _PUTS_BACK:
+                word = verb(statement)
+                if word not in _PUTS_BACK:
                     raise UsageError(f"{path} holds more than rows to put back: {statement[:60]}")
-                connection.execute(statement)
-        return connection.total_changes - before
+                found[word] += 1
+                changed[word] += connection.execute(statement).rowcount
+            if max(found.values(), default=0) < header.rows:
+                raise UsageError(
+                    f"{path} is cut short: it should hold {header.rows:,} rows; nothing was put back",
+                    hint="Take another copy of the archive.",
+                )
+        return changed["INSERT"] if found["INSERT"] else changed["UPDATE"]
 
 
 def _undoing(connection: sqlite3.Connection, repair: Move | Change) -> Iterator[str]:
@@ -116,6 +127,16 @@ def _rows(connection: sqlite3.Connection, move: Move) -> Iterator[str]:
     for row in connection.execute(f"SELECT {columns} FROM {move.table} WHERE {move.where}"):
         values = ", ".join(map(literal, row))
         yield f"INSERT INTO {move.table} ({columns}) VALUES ({values}) ON CONFLICT DO NOTHING;"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StorageError(
+            f"the archive folder {folder} cannot be made: {error.strerror}; nothing was changed",
+            hint="Choose another folder with --archive DIR.",
+        ) from None
 
 
 def _sync(folder: Path) -> None:

@@ -82,7 +82,7 @@ def _prices(connection: sqlite3.Connection, checked: Checked, now_s: int) -> Non
     checked.findings += snapshot.counted(connection, row_rules, suspicious=prices.suspicious(columns, now_s=now_s))
     if keyed:
         found = series.read(connection)
-        checked.findings += series.named(found)
+        checked.findings += series.named(connection, found)
         twice = series.relabelled(connection, found) if not set(COLUMNS) - set(columns) and has_key else None
         checked.findings += [twice] if twice else []
 

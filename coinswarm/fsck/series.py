@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any, Final, NamedTuple
 
 from coinswarm.candles import SECONDS, Pair, is_clean
-from coinswarm.d1.dump import literal
+from coinswarm.d1.dump import literal, text_of
 from coinswarm.errors import UsageError
 from coinswarm.fetchers.coins import COIN_IDS
 from coinswarm.fsck.findings import EXAMPLES, Finding, Move, Rule, shown
@@ -53,7 +53,7 @@ def pair_of(symbol: str) -> Pair | None:
     return Pair.parse(symbol) if _is_symbol(symbol) else None
 
 
-def named(series: Sequence[Series]) -> Iterator[Finding]:
+def named(connection: sqlite3.Connection, series: Sequence[Series]) -> Iterator[Finding]:
     """Names that coinswarm would not write: symbols, timeframes, sources."""
     symbols = {one.symbol for one in series if isinstance(one.symbol, str) and not _is_symbol(one.symbol)}
     timeframes = {one.timeframe for one in series if isinstance(one.timeframe, str) and one.timeframe not in SECONDS}
@@ -71,7 +71,7 @@ def named(series: Sequence[Series]) -> Iterator[Finding]:
             if value in wrong:
                 rows[value] += one.rows
         name = Series._fields[column]
-        where = f"{name} IN ({', '.join(literal(value) for value in sorted(wrong))})"
+        where = f"{name} IN ({', '.join(_literals(connection, name, wrong))})"
         rule = Rule(kind, what, TABLE, where, (name,), Move(TABLE, where))
         yield Finding(
             kind,
@@ -126,6 +126,16 @@ def _equal(connection: sqlite3.Connection, few: Series, many: Series) -> tuple[i
         (*many[:3], *few[:3]),
     ).fetchone()
     return int(shared), int(equal)
+
+
+def _literals(connection: sqlite3.Connection, column: str, wrong: set[str]) -> Iterator[str]:
+    """The names as they are stored: what is not UTF-8 was read with replacements, which nothing stored would equal."""
+    yield from map(literal, sorted(wrong))
+    if any("\ufffd" in value for value in wrong):
+        raw = f"SELECT DISTINCT CAST({column} AS BLOB) FROM {TABLE} WHERE typeof({column}) = 'text'"
+        for (stored,) in connection.execute(raw):
+            if stored.decode("utf-8", "replace") in wrong and isinstance(text_of(stored), bytes):
+                yield f"CAST({literal(stored)} AS TEXT)"
 
 
 def _example(name: str, value: str, rows: int) -> dict[str, Any]:
