@@ -29,7 +29,7 @@ format: $(VENV)/.dev ## Put the code into shape
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 docs: $(VENV)/.docs ## Write docs/commands.md from the code and build the site; a broken link is an error
-	@$(BIN)/python -m docs.command_reference && $(BIN)/mkdocs build --strict --quiet --site-dir dist/site \
+	@$(BIN)/python -m docs.command_reference && NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir dist/site \
 	  && echo "dist/site/index.html"
 
 workflows: $(VENV)/.workflows ## Lint the workflows, ours and those that init writes, with actionlint
