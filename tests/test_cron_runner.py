@@ -151,6 +151,63 @@ def test_two_never_run_at_a_time_and_what_was_due_runs_afterwards(world: World) 
     assert world.fires == [NOON]
 
 
+def test_a_fire_that_waits_for_the_run_of_another_trigger_is_not_a_missed_one(world: World) -> None:
+    hourly = Cron("0 * * * *", "importer", "importer.toml")
+
+    def slow(job: Job, fire: int) -> Outcome:
+        world.fires.append(fire)
+        world.clock.advance(90)
+        return Outcome()
+
+    with world.state() as state:
+        runner = Runner(jobs_of([HALF_HOURLY, hourly]), state, world.clock, slow)
+        runner.run_due()
+        world.clock.advance(60)
+        runner.run_due()
+        assert world.fires == [NOON, NOON]
+        assert runner.run_due() == []
+
+
+def test_a_fire_that_waits_long_for_a_run_by_hand_is_not_a_missed_one(world: World) -> None:
+    with world.state() as first, world.state() as second:
+        runner = world.runner(first)
+        runner.run_due()
+        world.clock.advance(60)
+        with second.alone():
+            runner.run_due()
+            world.clock.advance(300)
+            runner.run_due()
+        runner.run_due()
+    assert world.fires == [NOON]
+
+
+def test_a_clock_that_was_ahead_once_does_not_stop_the_schedule_until_then(world: World) -> None:
+    right = world.clock.now_ms()
+    with world.state() as state:
+        world.clock.advance(400 * 86_400)
+        world.runner(state).run_due()
+        world.clock = ManualClock(right)
+        runner = world.runner(state)
+        runner.run_due()
+        assert world.fires == []
+        world.clock.advance(60)
+        runner.run_due()
+    assert world.fires == [NOON]
+
+
+def test_a_clock_set_back_a_little_runs_no_fire_again(world: World) -> None:
+    with world.state() as state:
+        runner = world.runner(state)
+        runner.run_due()
+        world.clock.advance(60)
+        runner.run_due()
+        runner.clock = ManualClock(NOON - 5_000)
+        runner.run_due()
+        runner.clock.advance(5)
+        runner.run_due()
+    assert world.fires == [NOON]
+
+
 def test_another_process_keeps_out_ours_and_a_killed_one_does_not(world: World) -> None:
     code = (
         "import sys, pathlib, time; from coinswarm.cron.state import CronState\n"

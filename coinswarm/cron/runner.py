@@ -16,6 +16,8 @@ from coinswarm.errors import CoinswarmError, UsageError
 
 GRACE_MS: Final = 60_000
 """A fire is on time for so long; later it is one that was missed."""
+AHEAD_MS: Final = 3_600_000
+"""A fire remembered from so far in the future tells of a clock that was wrong then, not of work done."""
 MOST_MISSED: Final = 10_000
 """Fires that `all` makes up for: the newest of them."""
 LONGEST_PAUSE_SECONDS: Final = 0.5
@@ -101,19 +103,21 @@ class Runner:
         self.action = action
         self.missed = missed
         self.told = told
+        self._on_time: dict[str, int] = {}
+        """By job, the newest fire that was seen on time: if it has to wait for another run, it is not a missed one."""
 
     def due(self, job: Job) -> list[int]:
         """The fires of `job` to run now, oldest first. Those passed over are accounted for."""
         now = self.clock.now_ms()
-        since = self.state.seen(job.key)
+        since = self._since(job, now)
         if since is None:
-            self.state.see(job.key, now)  # seen for the first time: nothing was missed before
+            self.state.begin(job.key, now)  # seen for the first time: nothing was missed before
             return []
         passed = deque(job.schedule.between(since, now), maxlen=MOST_MISSED)
         if not passed or self.missed == "all":
             return list(passed)
         newest = passed[-1]
-        if self.missed == "once" or now - newest < GRACE_MS:
+        if self.missed == "once" or now - newest < GRACE_MS or self._on_time.get(job.key, since) > since:
             return [newest]
         self.state.see(job.key, newest)
         return []
@@ -121,6 +125,8 @@ class Runner:
     def run_due(self, stop: Callable[[], bool] = lambda: False) -> list[Ran]:
         """Run what is due, one after the other. A fire that finds another run under way stays due."""
         ran: list[Ran] = []
+        for job in self.jobs:
+            self._notice(job)
         for job in self.jobs:
             if not self._anything(job):
                 continue
@@ -147,10 +153,21 @@ class Runner:
             wait = LONGEST_PAUSE_SECONDS if until is None else (until - self.clock.now_ms()) / 1000
             self.clock.sleep(max(0.001, min(LONGEST_PAUSE_SECONDS, wait)))
 
+    def _notice(self, job: Job) -> None:
+        now = self.clock.now_ms()
+        for fire in job.schedule.between(now - GRACE_MS, now):
+            self._on_time[job.key] = fire
+
     def _anything(self, job: Job) -> bool:
         """Whether a fire has passed, asked without the lock."""
+        now = self.clock.now_ms()
+        since = self._since(job, now)
+        return since is None or next(islice(job.schedule.between(since, now), 1), None) is not None
+
+    def _since(self, job: Job, now: int) -> int | None:
+        """The last fire accounted for; None for a job never seen, or seen when the clock was ahead."""
         since = self.state.seen(job.key)
-        return since is None or next(islice(job.schedule.between(since, self.clock.now_ms()), 1), None) is not None
+        return None if since is not None and since - now > AHEAD_MS else since
 
     def _run(self, job: Job, fire_ms: int, *, manual: bool) -> Ran:
         started = self.clock.now_ms()

@@ -87,6 +87,11 @@ class CronState:
         with storage.translated(self._path):
             self._see(job, fire_ms)
 
+    def begin(self, job: str, now_ms: int) -> None:
+        """Account for `job` from `now_ms` on, whatever was noted of it."""
+        with storage.translated(self._path):
+            self._db.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (job, now_ms))
+
     def record(self, run: PastRun) -> None:
         """Remember a run; with it, unless a person asked for it, its fire is accounted for."""
         values = (run.job, run.fire_ms, run.started_ms, run.finished_ms, run.outcome, run.message, int(run.manual))
