@@ -153,7 +153,7 @@ class Catalogue:
             )
         with self._lock, translated(self._path):
             if not self._connection.execute("DELETE FROM databases WHERE uuid = ?", (info.uuid,)).rowcount:
-                raise not_found(identifier)  # another one was quicker
+                raise DatabaseNotFound(f"The database {identifier} could not be found")  # another one was quicker
             if (opened := self._opened.get(info.uuid)) is not None:
                 opened.doomed = True
                 self._close_idle()
