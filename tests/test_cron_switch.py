@@ -71,6 +71,23 @@ def test_one_of_several_in_json_with_comments(tmp_path: Path) -> None:
     assert file.read_text() == JSONC
 
 
+def test_what_is_said_behind_a_trigger_survives_switching_another_one(tmp_path: Path) -> None:
+    array = '[\n    "0 * * * *", # hourly\n    "5 5 * * *", # and early\n]'
+    text = f'name = "a"\n[triggers]\ncrons = {array}\n'
+    file = put(tmp_path, "w.toml", text)
+    flip(file, "0 * * * *")
+    flip(file, "5 5 * * *")
+    assert '# off: "0 * * * *" # hourly' in file.read_text()
+    flip(file, on=True)
+    assert file.read_text() == text
+
+
+def test_words_behind_a_trigger_that_is_off_are_a_comment_when_it_is_on(tmp_path: Path) -> None:
+    file = put(tmp_path, "w.toml", '[triggers]\ncrons = [\n    # off: "0 * * * *" too many\n]\n')
+    assert flip(file, on=True).active == ("0 * * * *",)
+    assert '"0 * * * *", # too many' in file.read_text()
+
+
 def test_comments_inside_the_array_stay_where_they_were(tmp_path: Path) -> None:
     array = '[\n    # for the day\n    "0 * * * *",  # hourly\n    "5 5 * * *",  # and early\n]'
     text = f'name = "a"\n[triggers]\ncrons = {array}\n'

@@ -21,7 +21,7 @@ from coinswarm.storage import translated
 _STRING: Final = r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\''
 _TOML_TOKENS: Final = re.compile(rf"(?P<string>{_STRING})|(?P<comment>\#[^\n]*)|(?P<other>.)", re.DOTALL)
 _JSON_TOKENS: Final = re.compile(rf"(?P<string>{_STRING})|(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<other>.)", re.DOTALL)
-_OFF: Final = re.compile(r"""(?:\#|//)\s*off:\s*["']([^"']*)["']""")
+_OFF: Final = re.compile(r"""(\#|//)\s*off:\s*["']([^"']*)["']\s*(.*)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,8 @@ def _items(file: Path, inside: str) -> list[_Item]:
         elif token["comment"]:
             off = _OFF.match(token["comment"])
             if off:
-                items.append(_Item(off[1], "off"))
+                marker, expression, behind = off.groups()
+                items.append(_Item(expression, "off", _as_comment(behind.rstrip(), marker)))
             elif items and not new_line:
                 items[-1].after = token["comment"].rstrip()
             else:
@@ -188,6 +189,10 @@ def _items(file: Path, inside: str) -> list[_Item]:
         elif token["other"] == "\n":
             new_line = True
     return items
+
+
+def _as_comment(words: str, marker: str) -> str:
+    return words if not words or words.startswith(marker) else f"{marker} {words}"
 
 
 def _plain(expression: str) -> str:
