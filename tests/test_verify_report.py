@@ -172,6 +172,13 @@ def test_annotations_are_escaped_so_that_no_message_becomes_a_command() -> None:
     assert not any("\n" in line or "\r" in line for line in formats.github(report))
 
 
+def test_no_line_of_the_log_holds_the_old_form_of_a_command() -> None:
+    """The runner looks for `##[` anywhere in a line, for `::` at its beginning alone."""
+    report = report_of(failed("a ##[add-mask]x in it", "and ##[group] in its hint"), passed("  ::debug::x"))
+    lines = [line for line in formats.github(report) if not line.startswith("::error")]
+    assert not any("##[" in line or line.lstrip().startswith("::") for line in lines)
+
+
 @pytest.mark.parametrize("count", [9, 10, 11, 25])
 def test_of_more_annotations_than_github_shows_the_tenth_stands_for_the_rest(count: int) -> None:
     report = report_of(*[failed(f"broken {n}", "mend") for n in range(count)], *[warned("w", "h")] * 3)

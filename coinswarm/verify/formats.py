@@ -95,9 +95,12 @@ def github(report: Report) -> Iterator[str]:
 
 
 def _harmless(line: str) -> str:
-    """A line of the log that is no workflow command: those begin with `::` or `##[`."""
-    line = line.replace("\r", " ").replace("\n", " ")
-    return "\u200b" + line if line.lstrip().startswith(("::", "##[")) else line
+    """A line of the log that is no workflow command: one begins with `::`, or has `##[` anywhere in it.
+
+    https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+    """
+    line = line.replace("\r", " ").replace("\n", " ").replace("##[", "#\u200b#[")
+    return "\u200b" + line if line.lstrip().startswith("::") else line
 
 
 def _annotation(command: str, title: str, message: str) -> str:
