@@ -102,6 +102,23 @@ def test_a_reader_that_follows_misses_nothing_over_rotations(tmp_path: Path) -> 
     assert seen == list(range(60))
 
 
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_reader_that_follows_goes_on_when_the_folder_is_removed_and_made_again(tmp_path: Path, longer: bool) -> None:
+    folder = tmp_path / "log"
+    log = log_in(folder)
+    follower = Follower(folder)
+    for number in range(3):
+        log.event("a.b", number=number)
+    assert len(list(follower.new())) == 3
+    folder.rename(tmp_path / "gone")
+    for number in range(10, 20 if longer else 11):
+        log.event("a.b", number=number)
+    other = log_in(folder)
+    for number in range(10, 20 if longer else 11):
+        other.event("a.b", number=number)
+    assert [event["number"] for event in follower.new()] == list(range(10, 20 if longer else 11))
+
+
 def _write(folder: str, worker: int) -> None:
     log = FileLog(Path(folder), ManualClock(NOW), segment_bytes=20_000, keep=100)
     for number in range(500):

@@ -93,6 +93,20 @@ def test_a_run_without_an_end_whose_process_is_gone_has_vanished(tmp_path: Path)
     assert [(run.kind, run.outcome) for run in last_runs(tmp_path)] == [("fetch", "vanished")]
 
 
+def test_the_fetches_of_a_cron_run_are_one_run(tmp_path: Path) -> None:
+    log = FileLog(tmp_path, ManualClock(NOW))
+    alone = log.for_run()
+    alone.event("run.started", kind="fetch", pid=1)
+    alone.event("run.finished", kind="fetch", outcome="done")
+    cron = log.for_run()
+    cron.event("run.started", kind="cron", pid=1)
+    for _ in range(39):
+        cron.event("run.started", kind="fetch", pid=1)
+        cron.event("run.finished", kind="fetch", outcome="done")
+    cron.event("run.finished", kind="cron", outcome="done", candles=195)
+    assert [(run.kind, run.about) for run in last_runs(tmp_path)] == [("cron", "195 candles"), ("fetch", "")]
+
+
 def test_status_fits_80_columns_and_shows_what_there_is(
     coinswarm: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ class Follower:
     since_ms: int = 0
     """Events before that are passed over."""
     _read: dict[Path, int] = field(default_factory=dict)
+    _inode: dict[Path, int] = field(default_factory=dict)
     _rest: dict[Path, bytes] = field(default_factory=dict)
     unreadable: int = 0
     """Lines that are no events: torn by a full disk, or of somebody else."""
@@ -72,12 +73,18 @@ class Follower:
                     yield event
         for gone in self._read.keys() - {path for _, path in found}:
             self._read.pop(gone)
+            self._inode.pop(gone, None)
             self._rest.pop(gone, None)
 
     def lines(self, path: Path) -> Iterator[bytes]:
         """The lines of one segment that were not yet read."""
         try:
-            if path.stat().st_size == self._read.get(path, 0):
+            found = path.stat()
+            if self._inode.get(path) != found.st_ino or found.st_size < self._read.get(path, 0):
+                self._inode[path] = found.st_ino  # removed and begun anew since
+                self._read.pop(path, None)
+                self._rest.pop(path, None)
+            if found.st_size == self._read.get(path, 0):
                 return
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))

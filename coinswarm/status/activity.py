@@ -89,8 +89,10 @@ def failures(folder: Path, now_ms: int, minutes: float) -> list[Failures]:
 
 
 def last_runs(folder: Path, count: int = RUNS_SHOWN) -> list[RunSeen]:
-    """The newest runs first."""
-    return _paired(runs(folder))[::-1][:count]
+    """The newest runs first; the fetches that a cron run is made of are one run."""
+    found = _paired(runs(folder))
+    crons = {one.run for one in found if one.kind == "cron"}
+    return [one for one in found if one.kind != "fetch" or one.run not in crons][::-1][:count]
 
 
 def _paired(found: Iterable[Event]) -> list[RunSeen]:
