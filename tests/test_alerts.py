@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -253,6 +256,18 @@ def test_a_command_gets_the_alert_on_stdin_and_no_shell_reads_it(tmp_path: Path)
 )
 def test_a_command_that_fails_is_a_problem(words: tuple[str, ...], problem: str) -> None:
     assert problem in told(AlertSettings(command=words))[0]
+
+
+def test_a_command_may_say_what_is_no_text() -> None:
+    script = r"import sys; sys.stderr.buffer.write(b'\xff no'); sys.exit(3)"
+    assert "exit code 3: \ufffd no" in told(AlertSettings(command=(sys.executable, "-c", script)))[0]
+
+
+def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert told(AlertSettings(command=("sh", "-c", "sleep 20 & echo $! >" + str(tmp_path / "pid")))) == []
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert time.monotonic() - began < 10
 
 
 def configured(folder: Path, text: str, **environ: str) -> AlertSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,8 @@ from coinswarm.transport.retrying import patiently
 
 WEBHOOK_SECONDS: Final = 5.0
 COMMAND_SECONDS: Final = 30.0
+_SAID_BYTES: Final = 4_000
+"""Of a command's output, its end."""
 POLICY: Final = RetryPolicy(attempts=3, first_wait=0.5, deadline=20.0)
 """Short: whoever waits for the check waits for this, and what cannot be told now is told by the next check."""
 
@@ -88,16 +91,20 @@ def _sent(client: httpx.Client, url: str, body: dict[str, Any]) -> None:
 
 
 def _run(words: tuple[str, ...], body: dict[str, Any]) -> list[str]:
+    """What it says goes into a file, for a pipe is also waited for when only a process that it left behind holds it."""
     name = words[0]
     try:
-        done = subprocess.run(
-            words, input=json.dumps(body), text=True, capture_output=True, timeout=COMMAND_SECONDS, check=False
-        )
+        with tempfile.TemporaryFile() as output:
+            text = json.dumps(body).encode()
+            done = subprocess.run(
+                words, input=text, stdout=output, stderr=subprocess.STDOUT, timeout=COMMAND_SECONDS, check=False
+            )
+            output.seek(max(0, output.seek(0, 2) - _SAID_BYTES))
+            said = output.read().decode(errors="replace").strip().splitlines()
     except subprocess.TimeoutExpired:
         return [f"the command {name} did not end within {COMMAND_SECONDS:g} s and was stopped"]
     except OSError as error:
         return [f"the command {name} cannot be run: {error.strerror}"]
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
         return [f"the command {name} ended with exit code {done.returncode}" + (f": {said[-1][:200]}" if said else "")]
     return []
