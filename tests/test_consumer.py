@@ -193,6 +193,18 @@ def test_of_two_versions_in_one_batch_the_first_wins_and_the_other_is_named(
     assert report.acked == 3
 
 
+def test_triggers_that_blur_the_counts_are_noted_once(queue: MemoryQueue, database: ScriptedDatabase) -> None:
+    database.execute("CREATE TABLE seen (n INTEGER)")
+    database.execute("CREATE TRIGGER tally AFTER INSERT ON price_data BEGIN INSERT INTO seen VALUES (1); END")
+    database.execute("CREATE TRIGGER other AFTER DELETE ON price_data BEGIN INSERT INTO seen VALUES (1); END")
+    consumer = worker(queue, database)
+    consumer.drain()
+    (note,) = consumer.drain().notes
+    assert "tally" in note
+    assert "other" not in note
+    assert "blurred" in note
+
+
 def test_poison_goes_to_the_dead_letter_queue_and_takes_no_good_row_along(
     queue: MemoryQueue, database: ScriptedDatabase
 ) -> None:

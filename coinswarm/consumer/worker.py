@@ -21,7 +21,7 @@ from coinswarm.consumer.rows import Contents, read
 from coinswarm.consumer.store import Stored, store
 from coinswarm.consumer.telling import tell_batch
 from coinswarm.consumer.verdict import BackOff, Verdict
-from coinswarm.d1.schema import check_price_data
+from coinswarm.d1.schema import TABLE, check_price_data, insert_triggers
 from coinswarm.d1.types import Database
 from coinswarm.errors import CoinswarmError, QueuePaused
 from coinswarm.failpoints import failpoint
@@ -96,6 +96,7 @@ class Worker:
         pool, takes = pool_for(self.database, self.concurrency)
         try:
             check_price_data(self.database)
+            self._note_triggers()
             before, known = self.queue.departures(), (self.report.dropped, self.report.dead_lettered)
             with pool:
                 _Drain(self, pool, takes, watch, max_batches, stop, on_batch).run()
@@ -106,6 +107,17 @@ class Worker:
         finally:
             self.report.seconds += self.clock.monotonic() - started
         return self.report
+
+    def _note_triggers(self) -> None:
+        """Say once that a trigger of the user's makes the counts uncertain: D1 counts what it changes with the rows."""
+        if found := insert_triggers(self.database):
+            named = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+            note = (
+                f"{TABLE} has triggers that run on insert ({named}): the numbers of inserted and duplicate rows may be "
+                "blurred by what they change; the rows are not"
+            )
+            if note not in self.report.notes:
+                self.report.notes.append(note)
 
     def _count_unseen(self, before: Departures, dropped: int, dead_lettered: int) -> None:
         """Add what left the queue while this ran and no settlement told of: too old, or its deliveries used up."""
