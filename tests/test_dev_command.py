@@ -142,6 +142,25 @@ def test_cron_disable_and_enable_change_the_file_and_keep_its_comments(coinswarm
     assert (folder / "wrangler.toml").read_text() == before
 
 
+def test_cron_run_remote_fills_the_queue_on_cloudflare_and_none_here(coinswarm: CommandLine, folder: Path) -> None:
+    with served(folder / "cloud") as api, Server(api.app) as server, Simulator() as simulator:
+        api.queue("q")
+        coinswarm.environment |= simulator.environment
+        coinswarm.environment |= {
+            "CLOUDFLARE_API_BASE_URL": f"{server.url}/client/v4",
+            "CLOUDFLARE_ACCOUNT_ID": api.account.id,
+            "CLOUDFLARE_API_TOKEN": TOKEN,
+        }
+        ran = coinswarm("cron", "run", "--remote", "--yes", "--json")
+        assert ran.exit_code == 0, ran
+        assert (ran.json["success"], ran.json["inserted"], ran.json["messages"]) == (True, 10, 1)
+        assert api.queues.open("q").metrics().backlog == 1
+        assert coinswarm("queues", "info", "q", "--json").json["backlog"] == 0
+        coinswarm.environment["CLOUDFLARE_API_TOKEN"] = "another-token-than-the-servers"
+        assert coinswarm("cron", "run", "--remote", "--yes", "--json").exit_code == 1
+        assert api.queues.open("q").metrics().backlog == 1
+
+
 @pytest.mark.parametrize("words", [["cron", "run", "nope"], ["cron", "run", "--at", "2100-01-01"], ["cron", "enable"]])
 def test_cron_used_wrongly_exits_2(coinswarm: CommandLine, folder: Path, words: list[str]) -> None:
     result = coinswarm(*words)
@@ -160,3 +179,13 @@ def test_the_deployed_schedules_are_read_through_the_api(tmp_path: Path) -> None
             }
             (job,) = described(load(cwd=tmp_path, environ=environ), SystemClock())
     assert (job["cron"], job["worker"], len(job["next"])) == ("0 12 * * 6L", "coinswarm", 3)
+
+
+@pytest.mark.parametrize("cron", ["61 * * * *", "0 0 * * 0", "* * 31 11 *", "0 0 1W,L * *", "* * * *", 5])
+def test_a_schedule_that_cloudflare_would_refuse_cannot_be_put(tmp_path: Path, cron: object) -> None:
+    with served(tmp_path) as api:
+        api.result("PUT", "/workers/scripts/w/schedules", [{"cron": "*/5 * * * *"}])
+        reply = api.send("PUT", "/workers/scripts/w/schedules", [{"cron": "0 1 * * *"}, {"cron": cron}])
+        assert (reply.status_code, reply.json()["success"]) == (400, False)
+        kept = api.result("GET", "/workers/scripts/w/schedules")["schedules"]
+    assert [one["cron"] for one in kept] == ["*/5 * * * *"]

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from coinswarm.errors import InvalidWorkersRequest, WorkerNotFound
+from coinswarm.cron.schedule import Schedule as CronSchedule
+from coinswarm.errors import ConfigError, InvalidWorkersRequest, WorkerNotFound
 from coinswarm.queue.wire import timestamp
 from coinswarm.server.account import Account
 from coinswarm.server.calls import Answer, Call, Route
 from coinswarm.server.schedules import MOST, Schedule
-
-_FIELDS: Final = 5
 
 
 def schedules(account: Account, call: Call) -> Answer:
@@ -65,8 +64,12 @@ def _known_since(account: Account, script: str) -> list[int]:
 
 def _cron(item: object) -> str:
     cron = item.get("cron") if isinstance(item, dict) else None
-    if not isinstance(cron, str) or len(cron.split()) != _FIELDS:
+    if not isinstance(cron, str):
         raise InvalidWorkersRequest("A schedule needs a `cron` of five fields, as `*/30 * * * *`")
+    try:
+        CronSchedule.parse(cron)
+    except ConfigError as error:
+        raise InvalidWorkersRequest(f"{error.message}. {error.hint or ''}".rstrip()) from None
     return " ".join(cron.split())
 
 
