@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 NODE_DIR := tests/node
+IN_PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test slow lint types format docs workflows bench wheel clean help
+.PHONY: demo test slow lint types format docs workflows audit bench wheel clean help
 
 help: ## What there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,10 +15,10 @@ demo: $(VENV)/.runtime ## The whole pipeline, offline, against the built-in exch
 	@$(BIN)/coinswarm demo
 
 test: $(VENV)/.dev $(NODE_DIR)/.installed ## All tests that fit in three minutes
-	@$(BIN)/python -m pytest -q -m "not nightly and not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -m "not nightly and not slow" $(IN_PARALLEL) $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(NODE_DIR)/.installed ## The tests that take longer: ten years of real candles, the rest of wrangler
-	@$(BIN)/python -m pytest -q -m "slow and not nightly" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q -m "slow and not nightly" $(IN_PARALLEL) $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Style and common mistakes
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -34,6 +35,9 @@ docs: $(VENV)/.docs ## Write docs/commands.md from the code and build the site; 
 
 workflows: $(VENV)/.workflows ## Lint the workflows, ours and those that init writes, with actionlint
 	@$(BIN)/python -m pytest -q tests/test_workflows.py $(PYTEST_ARGS)
+
+audit: $(VENV)/.audit ## Known vulnerabilities in the versions that CI installs; asks PyPI
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 bench: $(VENV)/.bench ## Measure against the peers; writes benchmarks/results/
 	@$(BIN)/python -m benchmarks
@@ -67,6 +71,9 @@ $(VENV)/.docs: $(VENV)/.runtime
 
 $(VENV)/.workflows: $(VENV)/.dev
 	@$(BIN)/python -m pip install -q -c constraints.txt --group workflows && touch $@
+
+$(VENV)/.audit: $(VENV)/.dev
+	@$(BIN)/python -m pip install -q -c constraints.txt --group audit && touch $@
 
 # The official clients, where Node is present; tests that need them say so when they are skipped.
 $(NODE_DIR)/.installed: $(NODE_DIR)/package.json

@@ -409,6 +409,11 @@ def test_a_binding_is_one_thing(tmp_path: Path, table: dict[str, Any], message: 
 # --- crons ---
 
 
+FIVE_FIELDS = "must have five fields (minute hour day month weekday)"
+CRON_EXAMPLE = '(For example "*/30 * * * *", every half hour; Cloudflare knows no seconds, years or @daily.)'
+DAYS = "(Allowed there: 1-31 and * , - / or alone: L, L-3, LW, 15W.)"
+
+
 @pytest.mark.parametrize(
     ("triggers", "message"),
     [
@@ -416,13 +421,11 @@ def test_a_binding_is_one_thing(tmp_path: Path, table: dict[str, Any], message: 
         ({"crons": "* * * * *"}, 'Expected "triggers.crons" to be of type array, but got {"crons": "* * * * *"}.'),
         (
             {"crons": ["0 * * *"]},
-            "triggers.crons[0] is wrong: the cron expression '0 * * *' must have five fields (minute hour day month "
-            'weekday), not 4 (For example "*/30 * * * *", every half hour; Cloudflare knows no seconds, years or @daily.)',
+            f"triggers.crons[0] is wrong: the cron expression '0 * * *' {FIVE_FIELDS}, not 4 {CRON_EXAMPLE}",
         ),
         (
             {"crons": ["* * * * *", "@daily"]},
-            "triggers.crons[1] is wrong: the cron expression '@daily' must have five fields (minute hour day month "
-            'weekday), not 1 (For example "*/30 * * * *", every half hour; Cloudflare knows no seconds, years or @daily.)',
+            f"triggers.crons[1] is wrong: the cron expression '@daily' {FIVE_FIELDS}, not 1 {CRON_EXAMPLE}",
         ),
         (
             {"crons": [5]},
@@ -431,7 +434,7 @@ def test_a_binding_is_one_thing(tmp_path: Path, table: dict[str, Any], message: 
         (
             {"crons": ["* * 32 * *"]},
             "triggers.crons[0] is wrong: the day of month field of the cron expression, '32': 32 is not 1 to 31 "
-            "(Allowed there: 1-31 and * , - / or alone: L, L-3, LW, 15W.)",
+            + DAYS,
         ),
     ],
 )

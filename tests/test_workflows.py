@@ -218,7 +218,7 @@ def github(folder: Path, project: Path) -> Iterator[tuple[Runner, LocalCloudflar
 def rows(cloudflare: LocalCloudflare) -> dict[str, int]:
     with cloudflare.account.catalogue.use(DATABASE.uuid) as database:
         (found,) = database.execute("SELECT source, COUNT(*) AS n FROM price_data GROUP BY source")
-    return {source: n for source, n in found.rows}
+    return dict(found.rows)
 
 
 def test_deploying_and_collecting_from_nothing_works_and_doing_it_again_changes_nothing(

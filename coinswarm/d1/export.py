@@ -73,7 +73,7 @@ def output(path: Path) -> Iterator[BinaryIO]:
     try:
         if final.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        file = part.open("xb+")
+        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb+")
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", hint=_HINT) from None
     try:

@@ -30,7 +30,7 @@ class Answering:
     """The server's address, and every request so far."""
 
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list, repr=False)
 
 
 @contextmanager
