@@ -37,7 +37,7 @@ SERIES: Final = (
 SECONDS: Final = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600}
 _QUEUE = ("queue.committing", "queue.committed")
 _D1 = ("d1.committing", "d1.committed")
-LOOKS: Final = 2
+LOOKS: Final = 3
 """Transactions of D1 in which a consumer looks at the table, before its first batch."""
 _CONSUMER = ("consumer.leased", "consumer.written", "consumer.settled")
 
@@ -160,7 +160,7 @@ class _Episode:
 
     def _answers(self) -> tuple[tuple[int, str], ...]:
         kinds = DATABASE_ANSWERS if self.mode == "local" else HTTP_ANSWERS
-        calls = sorted(self.chance.sample(range(3, 20), 3))
+        calls = sorted(self.chance.sample(range(LOOKS + 1, 20), 3))
         return tuple((call, self.chance.choice(kinds)) for call in calls)
 
     def _kill(
