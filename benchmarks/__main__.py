@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ HELPERS = {"__init__", "__main__", "results"}
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__).parse_args()
     names = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in HELPERS)
     failed = []
     for name in names:

@@ -87,7 +87,7 @@ def demo(
     truths: list[list[Candle]] = []
     faults = Faults.mild(FAULT_RATE, seed=seed, retry_after=1)
     with Simulator(market, faults=faults) as simulator:
-        on_step(f"six exchanges answer on 127.0.0.1:{simulator.port}, every tenth reply goes wrong")
+        on_step(f"six exchanges answer on 127.0.0.1:{simulator.port}, about every tenth reply goes wrong")
         stack = load(cwd=directory, environ=simulator.environment, persist_to=directory / "state")
         with wiring.ingest_queue(stack, clock) as queue, wiring.ingest_database(stack, clock) as database:
             apply(database, wiring.migrations_of(stack.database()))

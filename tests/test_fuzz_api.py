@@ -31,7 +31,7 @@ CHECKS = [
 ]
 """Not whether valid data is accepted: that a text is SQL, or a bookmark known, no schema can say."""
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-BRIEFLY = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+BRIEFLY = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 AT_LENGTH = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -221,6 +221,7 @@ def rows(cloudflare: LocalCloudflare) -> dict[str, int]:
     return dict(found.rows)
 
 
+@pytest.mark.slow
 def test_deploying_and_collecting_from_nothing_works_and_doing_it_again_changes_nothing(
     tmp_path: Path, project: Path, workflows: dict[str, Path]
 ) -> None:
