@@ -25,7 +25,8 @@ from typing import Any
 import msgspec
 
 from benchmarks import results
-from coinswarm.candles import COLUMNS, Candle
+from benchmarks.pipeline import market
+from coinswarm.candles import COLUMNS
 from coinswarm.clock import SystemClock
 from coinswarm.cloudflare import CloudflareApi
 from coinswarm.config.masking import Secret
@@ -145,16 +146,6 @@ def cloudflare(
             stop()
 
 
-def candles(rows: int) -> Iterator[Candle]:
-    """Hourly candles of twenty symbols, hour by hour, with the digits that exchanges give."""
-    for n in range(rows):
-        price = 20_000.0 + (n * 7919 % 100_000) / 7
-        opened = 1_699_200_000 - n // 20 * 3600
-        values = (price, price * 1.01, price * 0.99, price + 1, n / 3, n * 1.7)
-        start, high, low, close, base, quote = (round(value, 4) for value in values)
-        yield Candle(f"C{n % 20:02}-USDC", opened, "1h", start, high, low, close, base, quote, "binance")
-
-
 def bare(url: str, body: bytes, requests: int) -> float:
     """Requests a second that the same server answers to the same bytes when it does nothing with them."""
     target = url.removesuffix("/client/v4") + "/bare"
@@ -172,12 +163,12 @@ def drain(rows: int) -> dict[str, Any]:
         with SqliteQueueStore(folder / "queue.sqlite", clock) as store:
             store.create(QUEUE)
             queue = store.open(QUEUE)
-            messages = [OutgoingMessage(body) for body, _ in pack(candles(rows))]
+            messages = [OutgoingMessage(body) for body, _ in pack(market(rows))]
             for start in range(0, len(messages), 100):
                 queue.send_batch(messages[start : start + 100])
             database = RemoteDatabase(api, BOUND.uuid, BOUND.name, idempotent_batches=True)
             database.batch([Statement("SELECT 1")])
-            body = wire.encode_request(as_statements([msgspec.structs.astuple(c) for c in candles(ROWS_PER_REQUEST)]))
+            body = wire.encode_request(as_statements([msgspec.structs.astuple(c) for c in market(ROWS_PER_REQUEST)]))
             possible = bare(api.base_url, body, rows // ROWS_PER_REQUEST) * ROWS_PER_REQUEST
             begun, client = time.perf_counter(), time.process_time()
             report = Worker(queue, database, clock, concurrency=CONCURRENCY).drain()
@@ -211,7 +202,7 @@ def limited(limit: int = 60, seconds: float = 2.0, windows: int = 3) -> dict[str
         with SqliteQueueStore(folder / "queue.sqlite", clock) as store:
             store.create(QUEUE)
             queue = store.open(QUEUE)
-            messages = [OutgoingMessage(body) for body, _ in pack(candles(rows))]
+            messages = [OutgoingMessage(body) for body, _ in pack(market(rows))]
             for start in range(0, len(messages), 100):
                 queue.send_batch(messages[start : start + 100])
             database = RemoteDatabase(api, BOUND.uuid, BOUND.name, idempotent_batches=True)
@@ -237,7 +228,7 @@ def queue_round_trip(messages: int = 3_000) -> dict[str, Any]:
         store.create(QUEUE)
         store.add_consumer(QUEUE, ConsumerSettings(type="http_pull", batch_size=100))
         queue = store.open(QUEUE)
-        bodies = [OutgoingMessage(body) for body, _ in pack(candles(messages * 10))]
+        bodies = [OutgoingMessage(body) for body, _ in pack(market(messages * 10))]
         begun = time.perf_counter()
         for start in range(0, messages, 100):
             queue.send_batch(bodies[start : start + 100])
@@ -281,7 +272,7 @@ def as_json_objects(rows: list[tuple[Any, ...]]) -> list[Statement]:
 def shapes(batches: int = 60) -> dict[str, Any]:
     """The forms a batch of a thousand rows can have: bytes of the request, and time without latency, one at a time."""
     found: dict[str, Any] = {}
-    everything = sorted(msgspec.structs.astuple(c) for c in candles(batches * ROWS_PER_REQUEST))
+    everything = sorted(msgspec.structs.astuple(c) for c in market(batches * ROWS_PER_REQUEST))
     parts = [everything[n : n + ROWS_PER_REQUEST] for n in range(0, len(everything), ROWS_PER_REQUEST)]
     forms = {
         "100 statements": as_statements,

@@ -148,7 +148,7 @@ def test_a_consumer_that_acks_what_failed_is_found_out(tmp_path: Path, monkeypat
         return verdict.Verdict(Settlement(acks=[message.lease_id for message in messages]), contents)
 
     monkeypatch.setattr(verdict, "failed", acked)
-    report = run(tmp_path, *MAKE, *FETCH, Step("consume", answers=((4, "overloaded"),), batch=10), *END)
+    report = run(tmp_path, *MAKE, *FETCH, Step("consume", answers=((2, "overloaded"),), batch=10), *END)
     assert report.account.lost == 80  # of the hundred of a batch 20 lie in the places of existing rows
 
 

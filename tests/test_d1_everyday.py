@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from coinswarm.d1.reading import judge
-from coinswarm.d1.schema import check_price_data, insert_triggers
+from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.splitter import split
 from coinswarm.errors import SchemaMismatch
 from tests.support.command_line import CommandLine, running, wait_until
@@ -219,7 +219,7 @@ def test_triggers_that_blur_counts_are_named(coinswarm: CommandLine, tmp_path: P
     assert (result.exit_code, found["kind"], found["severity"]) == (0, "triggers", "warning")
     assert found["examples"] == [{"trigger": "noted"}]
     database = migrated(tmp_path / "own.sqlite")
-    assert insert_triggers(database) == []
+    assert check_price_data(database) == []
     database.close()
 
 

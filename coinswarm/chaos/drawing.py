@@ -37,7 +37,7 @@ SERIES: Final = (
 SECONDS: Final = {"1m": 60, "5m": 300, "15m": 900, "1h": 3600}
 _QUEUE = ("queue.committing", "queue.committed")
 _D1 = ("d1.committing", "d1.committed")
-LOOKS: Final = 3
+LOOKS: Final = 1
 """Transactions of D1 in which a consumer looks at the table, before its first batch."""
 _CONSUMER = ("consumer.leased", "consumer.written", "consumer.settled")
 

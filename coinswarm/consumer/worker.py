@@ -21,7 +21,7 @@ from coinswarm.consumer.rows import Contents, read
 from coinswarm.consumer.store import Stored, store
 from coinswarm.consumer.telling import tell_batch
 from coinswarm.consumer.verdict import BackOff, Verdict
-from coinswarm.d1.schema import TABLE, check_price_data, insert_triggers
+from coinswarm.d1.schema import TABLE, check_price_data
 from coinswarm.d1.types import Database
 from coinswarm.errors import CoinswarmError, QueuePaused
 from coinswarm.failpoints import failpoint
@@ -95,8 +95,7 @@ class Worker:
         self.report.interrupted = False
         pool, takes = pool_for(self.database, self.concurrency)
         try:
-            check_price_data(self.database)
-            self._note_triggers()
+            self._note_triggers(check_price_data(self.database))
             before, known = self.queue.departures(), (self.report.dropped, self.report.dead_lettered)
             with pool:
                 _Drain(self, pool, takes, watch, max_batches, stop, on_batch).run()
@@ -108,9 +107,9 @@ class Worker:
             self.report.seconds += self.clock.monotonic() - started
         return self.report
 
-    def _note_triggers(self) -> None:
+    def _note_triggers(self, found: list[str]) -> None:
         """Say once that a trigger of the user's makes the counts uncertain: D1 counts what it changes with the rows."""
-        if found := insert_triggers(self.database):
+        if found:
             named = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
             note = (
                 f"{TABLE} has triggers that run on insert ({named}): the numbers of inserted and duplicate rows may be "

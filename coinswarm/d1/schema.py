@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from coinswarm.candles import COLUMNS
@@ -13,6 +13,8 @@ from coinswarm.errors import SchemaMismatch, SqlError
 TABLE: Final = "price_data"
 KEY: Final = ("symbol", "timestamp", "timeframe", "source")
 """The columns that name a candle; the conflict target of every insert, in whatever order the key has them."""
+_USUAL_KEY: Final = f"sqlite_autoindex_{TABLE}_1"
+"""What SQLite calls the index of a key written in CREATE TABLE: asked for with the rest, to spare another request."""
 _ADVICE: Final = f"Another program made this table: rename it, then create {TABLE} with: coinswarm d1 migrations apply"
 _RECORDED: Final = "SELECT name FROM d1_migrations WHERE name LIKE '%price_data%' ORDER BY id LIMIT 1"
 _TEXTS: Final = frozenset({"symbol", "timeframe", "source"})
@@ -27,10 +29,14 @@ _LOSING: Final = (("ON", "CONFLICT", "REPLACE"), ("ON", "CONFLICT", "IGNORE"))
 _Object = Mapping[str, SqlValue]
 
 
-def check_price_data(database: Database) -> None:
-    """Raises `SchemaMismatch` where candles cannot be stored as they are; its hint says what to do in this database."""
+def check_price_data(database: Database) -> list[str]:
+    """Raises `SchemaMismatch` where candles cannot be stored as they are; its hint says what to do in this database.
+
+    Returns the triggers that run when a candle is stored. What they change is counted with it, so that the numbers of
+    inserted and present rows may be wrong; the rows are not.
+    """
     try:
-        _check(database)
+        made = _check(database)
     except SchemaMismatch as mismatch:
         if mismatch.hint in (_ADVICE, SchemaMismatch.default_hint) and (name := _recorded(database)):
             first = "Rename the table" if mismatch.hint == _ADVICE else "The table was dropped"
@@ -40,20 +46,7 @@ def check_price_data(database: Database) -> None:
                 f'coinswarm d1 execute --command "{forget}". Then: coinswarm d1 migrations apply'
             )
         raise
-
-
-def insert_triggers(database: Database) -> list[str]:
-    """The triggers that run when a candle is stored. What they change is counted with it, so that the numbers of
-    inserted and present rows may be wrong; the rows are not."""
-    found = database.batch(
-        [
-            Statement(
-                "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE",
-                (TABLE,),
-            )
-        ]
-    )
-    return [str(item["name"]) for item in found[0].objects if fires_on_insert(str(item["sql"]))]
+    return [str(item["name"]) for item in made if item["type"] == "trigger" and fires_on_insert(str(item["sql"]))]
 
 
 def fires_on_insert(trigger: str) -> bool:
@@ -69,16 +62,17 @@ def _recorded(database: Database) -> str | None:
     return str(rows[0][0]).replace("'", "''") if rows else None
 
 
-def _check(database: Database) -> None:
-    """Raises `SchemaMismatch` that names what is missing (the table, columns, the unique key), that a column too many
-    must be filled, or what would alter or lose candles: types, collations, ON CONFLICT clauses, triggers. Other columns
-    and indexes (the original's `id`, `created_at`) are fine."""
-    columns, indexes, made = (
+def _check(database: Database) -> Sequence[_Object]:
+    """The table, indexes and triggers, as SQL. Raises `SchemaMismatch` that names what is missing (the table, columns,
+    the unique key), that a column too many must be filled, or what would alter or lose candles: types, collations, ON
+    CONFLICT clauses, triggers. Other columns and indexes (the original's `id`, `created_at`) are fine."""
+    columns, indexes, usual, made = (
         result.objects
         for result in database.batch(
             [
                 Statement(f"PRAGMA table_info({TABLE})"),
                 Statement(f"PRAGMA index_list({TABLE})"),
+                Statement(f"PRAGMA index_xinfo({_USUAL_KEY})"),
                 Statement(
                     "SELECT type, name, sql FROM sqlite_master WHERE tbl_name = ? COLLATE NOCASE AND sql IS NOT NULL",
                     (TABLE,),
@@ -90,11 +84,12 @@ def _check(database: Database) -> None:
         raise SchemaMismatch(f"the database {database.name} has no table {TABLE}")
     _check_columns(columns)
     found = ", ".join(str(column["name"]) for column in columns)
-    _check_key(_unique_keys(database, indexes), found)
+    _check_key(_unique_keys(database, indexes, usual), found)
     _check_affinities(columns)
     _check_collations(made)
     _check_conflict_clauses(made)
     _check_triggers(made)
+    return made
 
 
 def _check_columns(columns: Iterable[_Object]) -> None:
@@ -224,12 +219,10 @@ def _contains(pieces: list[str], phrase: tuple[str, ...]) -> bool:
     return any(tuple(pieces[at : at + len(phrase)]) == phrase for at in range(len(pieces)))
 
 
-def _unique_keys(database: Database, indexes: Iterable[_Object]) -> list[dict[str, str]]:
+def _unique_keys(database: Database, indexes: Iterable[_Object], usual: Sequence[_Object]) -> list[dict[str, str]]:
     """The columns, each with its collation, of all unique indexes that cover every row."""
     unique = [str(index["name"]) for index in indexes if index["unique"] and not index["partial"]]
-    if not unique:
-        return []
-    described = database.batch([Statement(f"PRAGMA index_xinfo({quoted(name)})") for name in unique])
-    return [
-        {str(row["name"]).lower(): str(row["coll"]) for row in result.objects if row["key"]} for result in described
-    ]
+    others = [Statement(f"PRAGMA index_xinfo({quoted(name)})") for name in unique if name != _USUAL_KEY]
+    described = [usual] if _USUAL_KEY in unique else []
+    described += [result.objects for result in database.batch(others)] if others else []
+    return [{str(row["name"]).lower(): str(row["coll"]) for row in index if row["key"]} for index in described]
