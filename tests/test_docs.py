@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
@@ -129,16 +128,3 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Quick start" in (tmp_path / "site" / "index.html").read_text()
-
-
-def test_the_numbers_of_back_pressure_are_those_that_were_measured() -> None:
-    measured = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks" / "results").glob("*.json")}
-    text = (DOCS / "back-pressure.md").read_text()
-    found = re.findall(r"([\d,.]+)[^|\n]*<!-- ([\w. ,]+) -->", text)
-    assert len(found) >= 6
-    for number, place in found:
-        stem, *keys = place.split(".")
-        value = measured[stem]
-        for key in keys:
-            value = value[key]
-        assert float(number.replace(",", "")) == pytest.approx(float(value), rel=0.01), place
