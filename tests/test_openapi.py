@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -14,6 +15,8 @@ import pytest
 from starlette.routing import Mount, Route, Router
 
 from coinswarm import errors
+from coinswarm.config import load
+from coinswarm.dev.operations import StackOperations
 from coinswarm.server.app import create_app
 from coinswarm.server.openapi.document import API, OPERATIONS, PATH, document
 from tests.support.described import departure
@@ -40,18 +43,21 @@ def routes(app: Any, prefix: str = "") -> set[str]:
     return routes(app._app, prefix)
 
 
-def operations() -> dict[str, Any]:
+def operations(*, beside: bool = True) -> dict[str, Any]:
     return {
         f"{method.upper()} {path}": described
-        for path, methods in document()["paths"].items()
+        for path, methods in document(beside=beside)["paths"].items()
         for method, described in methods.items()
     }
 
 
-def test_every_route_is_described_and_everything_described_is_a_route(api: Api) -> None:
-    there = routes(create_app(api.account, token=TOKEN))
+@pytest.mark.parametrize("beside", [False, True])
+def test_every_route_is_described_and_everything_described_is_a_route(api: Api, tmp_path: Path, beside: bool) -> None:
+    stack = StackOperations(load(cwd=tmp_path, environ={}), api.clock) if beside else None
+    there = routes(create_app(api.account, token=TOKEN, operations=stack))
     assert len(there) > 40
-    assert set(operations()) == there
+    assert ("POST /trigger" in there) == beside
+    assert set(operations(beside=beside)) == there
 
 
 def test_operations_are_told_apart_by_their_ids() -> None:
@@ -78,21 +84,22 @@ def test_every_error_an_operation_names_is_one_that_the_clients_know() -> None:
         assert all(400 <= each.http_status < 600 for each in operation.faults), name
 
 
-def test_everything_but_files_health_and_the_description_needs_the_token() -> None:
+def test_everything_but_files_and_the_description_needs_the_token_from_elsewhere() -> None:
     open_to_all = {name for name, described in operations().items() if described.get("security") == []}
     assert open_to_all == {
-        "GET /health",
         f"GET {PATH}",
         "GET /transfers/{secret}/{filename}",
         "PUT /transfers/{secret}/{filename}",
     }
     assert document()["security"] == [{"token": []}]
+    for name, described in operations().items():
+        assert "security" not in described or not name.split(" ")[1].startswith(API), name
 
 
 def test_the_description_is_served_to_who_has_no_token(api: Api) -> None:
     reply = api.client.get(PATH)
     assert (reply.status_code, reply.headers["content-type"]) == (200, "application/json")
-    assert reply.json() == document()
+    assert reply.json() == document(beside=False)
     assert reply.json()["openapi"].startswith("3.1")
     assert api.account.id not in reply.text
     assert TOKEN not in reply.text

@@ -25,6 +25,7 @@ from coinswarm.queue.types import QueueSettings
 from coinswarm.server.app import create_app
 from coinswarm.server.opening import open_account
 from coinswarm.simulator import Faults, Simulator
+from tests.support.described import held_to_description
 from tests.support.served import TOKEN, Client
 
 NOW = 1_700_000_123
@@ -66,8 +67,8 @@ def world_in(folder: Path, simulator: Simulator, clock: ManualClock, host: str =
     ):
         apply(database, wiring.migrations_of(stack.database()))
         operations = StackOperations(stack, clock)
-        app = create_app(account, token=TOKEN, host=host, operations=operations)
-        yield World(Client(app, "http://127.0.0.1:8787"), stack, clock, simulator, operations)
+        with held_to_description(create_app(account, token=TOKEN, host=host, operations=operations)) as app:
+            yield World(Client(app, "http://127.0.0.1:8787"), stack, clock, simulator, operations)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -45,7 +46,7 @@ def create_app(
             Route("/transfers/{secret}/{filename}", files.transfer(account), methods=["GET", "PUT"]),
             *(stack_routes(operations, token=token, host=host) if operations else ()),
             Route("/health", _health, methods=["GET"]),
-            Route(PATH, _openapi, methods=["GET"]),
+            Route(PATH, _described(beside=operations is not None), methods=["GET"]),
             # On loopback a scraper needs no token; the names of queues and pairs are not for a whole network.
             Route("/metrics", metrics(account), methods=["GET"], middleware=_unless_loopback(host, token)),
         ],
@@ -62,8 +63,11 @@ async def _health(_request: Request) -> Response:
     return JSONResponse({"status": "ok", "version": __version__})
 
 
-async def _openapi(_request: Request) -> Response:
-    return JSONResponse(document())
+def _described(*, beside: bool) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(_request: Request) -> Response:
+        return JSONResponse(document(beside=beside))
+
+    return respond
 
 
 def _unless_loopback(host: str, token: str) -> list[Middleware]:

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from coinswarm import __version__
-from coinswarm.server.openapi import accounts, d1, forms, queues
+from coinswarm.server.openapi import accounts, d1, forms, queues, stack
 from coinswarm.server.openapi.operations import EVERYWHERE, Operation
 
 API: Final = "/client/v4"
@@ -27,14 +27,14 @@ _PLACEHOLDERS: Final = {
     "script": {"type": "string", "description": "The Worker's name."},
 }
 _ABOUT: Final = (
-    "Cloudflare's REST API for D1 and Queues over the data on this machine (`coinswarm serve`). Every reply but those "
-    "of `/graphql`, `/health`, `/metrics`, `/openapi.json` and `/transfers` is Cloudflare's envelope. "
+    "Cloudflare's REST API for D1 and Queues over the data on this machine (`coinswarm serve`). Every reply to "
+    "what begins with `/client/v4`, but to `/graphql`, is Cloudflare's envelope. "
     "Bodies are read as JSON whatever their Content-Type."
 )
 
 
-def document() -> dict[str, Any]:
-    """The whole description: OpenAPI 3.1."""
+def document(*, beside: bool = True) -> dict[str, Any]:
+    """OpenAPI 3.1. `beside`: with the routes of the stack beside Cloudflare's API, where the server has them."""
     paths: dict[str, Any] = {}
     for tag, operations in _TAGS.items():
         for name, operation in operations.items():
@@ -46,7 +46,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "coinswarm serve", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
-        "paths": {**paths, **_BESIDES},
+        "paths": {**paths, **_BESIDES, **(stack.PATHS if beside else {})},
         "components": {
             "schemas": forms.SCHEMAS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "CLOUDFLARE_API_TOKEN"}},
@@ -104,23 +104,7 @@ _BESIDES: Final[dict[str, Any]] = {
             },
         },
     },
-    "/health": {
-        "get": {
-            "operationId": "get_health",
-            "summary": "Whether the server is there",
-            "tags": ["Server"],
-            "security": [],
-            "responses": {
-                "200": {
-                    "description": "It is.",
-                    "content": {
-                        "application/json": {"schema": forms.told({"status": {"const": "ok"}, "version": forms.TEXT})}
-                    },
-                },
-                **_REFUSED,
-            },
-        }
-    },
+    "/health": stack.HEALTH,
     "/metrics": {
         "get": {
             "operationId": "get_metrics",
