@@ -111,6 +111,13 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _flag_of_the_commands(message: str) -> str | None:
+    """Which of the flags that every command takes was given to none."""
+    from coinswarm.commands.run import FLAGS
+
+    return next((word for word in message.split() if word in FLAGS), None) if "No such option" in message else None
+
+
 def _tell(wrong: Exception, arguments: Sequence[str]) -> int:
     from coinswarm import render
 
@@ -120,6 +127,13 @@ def _tell(wrong: Exception, arguments: Sequence[str]) -> int:
     context = getattr(wrong, "ctx", None)
     path = context.command_path if context else "coinswarm"
     message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
-    error = UsageError(message.rstrip("."), hint=f"See: {path} --help")
+    hint = f"See: {path} --help"
+    flag = _flag_of_the_commands(message) if path == "coinswarm" else None
+    if flag:
+        message, hint = (
+            f"{flag} stands before the command",
+            f"It comes after it, as in: coinswarm status {flag} …\n{hint}",
+        )
+    error = UsageError(message.rstrip("."), hint=hint)
     render.error(error, as_json="--json" in arguments)
     return error.exit_code

@@ -151,6 +151,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
         shown.add_column(Text(printable(column)), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(printable(value)) for value in row))
+    console = _console(sys.stdout)
+    # A space less between columns keeps many a table of 86 columns from breaking its cells in a terminal of 80.
+    wanted = console.measure(shown, options=console.options.update(max_width=10 * PIPED_WIDTH)).maximum
+    shown.collapse_padding = wanted > console.width
     _print(shown)
 
 

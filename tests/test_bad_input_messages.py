@@ -19,7 +19,7 @@ from tests.support.command_line import CommandLine, Result
 
 QUEUE = "historical-data-queue"
 DEAD = "historical-data-dlq"
-NO_QUEUE = "See which there are: coinswarm queues list. Or create it: queues create."
+NO_QUEUE = "See which there are: coinswarm queues list. Or create it: coinswarm queues create NAME."
 
 
 @pytest.fixture

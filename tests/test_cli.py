@@ -199,6 +199,7 @@ def test_a_command_without_its_sub_command_is_wrong_usage_and_shows_what_there_i
     ("words", "message", "hint"),
     [
         (["nope"], "No such command 'nope'", "See: coinswarm --help"),
+        (["--nope"], "No such option: --nope", "See: coinswarm --help"),
         (["queues", "nope"], "No such command 'nope'", "See: coinswarm queues --help"),
         (["queues", "info"], "Missing argument 'NAME'", "See: coinswarm queues info --help"),
         (["fetch", "--nope"], "No such option: --nope", "See: coinswarm fetch --help"),
@@ -308,6 +309,36 @@ def test_what_fetch_proposes_next_repeats_the_flags_that_say_where(project: Comm
     consume, further = [line for line in queued.err.splitlines() if line]
     assert consume == "  → coinswarm consume --persist-to there"
     assert further.endswith("--limit 10 --persist-to there")
+
+
+def test_flags_before_the_command_are_told_to_go_behind_it(coinswarm: CommandLine) -> None:
+    result = coinswarm("--persist-to", "there", "status")
+    assert (result.exit_code, result.out) == (2, "")
+    assert result.err.startswith("✘ --persist-to stands before the command\n")
+    assert "  It comes after it, as in: coinswarm status --persist-to …\n" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "unused"),
+    [
+        (["init", "new"], {"--config", "--env", "--persist-to"}),
+        (["demo", "--persist-to", "demo"], {"--config", "--env"}),
+        (["chaos", "--kills", "1", "--candles", "1000"], {"--config", "--env", "--persist-to"}),
+    ],
+)
+def test_a_flag_that_means_nothing_to_a_command_is_not_in_its_help_and_said_to_mean_nothing(
+    coinswarm: CommandLine, words: list[str], unused: set[str]
+) -> None:
+    told = coinswarm(words[0], "--help").out
+    assert not {flag for flag in unused if f" {flag} " in told}
+    assert " --json " in told
+    given = [word for flag in sorted(unused) for word in (flag, "nowhere")]
+    result = coinswarm(*words, *given, "--json")
+    assert result.exit_code == 0, result
+    assert isinstance(result.json, dict)
+    said = [line for line in result.err.splitlines() if "means nothing" in line]
+    assert {line.split()[1] for line in said} == unused
+    assert not (coinswarm.directory / "nowhere").exists()
 
 
 def test_init_twice_changes_nothing_and_says_so(coinswarm: CommandLine) -> None:

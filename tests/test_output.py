@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from coinswarm import render
 from tests.support.candle_messages import body, row
 from tests.support.command_line import CommandLine, process
 
@@ -161,6 +162,20 @@ def test_what_a_table_holds_cannot_steer_the_terminal(coinswarm: CommandLine) ->
     assert "X'1b5b324a'" in human.out
     assert STEERS_A_TERMINAL.search(as_json.out) is None
     assert as_json.json[0]["results"] == [{"value": "\x1b[2J", "na\x1b[31mme": "\x9b2J", "blob": [27, 91, 50, 74]}]
+
+
+def test_a_table_that_nearly_fits_the_terminal_loses_spaces_before_it_breaks_its_cells(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = ["BTC-USDC", "1h", "coinbase", 6_000, "2026-03-18 21:00", "2026-11-23 20:00", 0]
+    columns = ["symbol", "timeframe", "source", "rows", "first", "last", "gaps"]
+    shown = []
+    for width in (240, 80):
+        monkeypatch.setattr(render, "PIPED_WIDTH", width)
+        render.table(columns, [cells])
+        shown.append([line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()])
+    assert max(map(len, shown[0])) > 80 >= max(map(len, shown[1]))
+    assert [len(lines) for lines in shown] == [3, 3]
 
 
 def test_rich_markup_in_data_is_shown_as_it_is(coinswarm: CommandLine) -> None:

@@ -133,6 +133,15 @@ def test_status_of_nothing_at_all_is_no_error(coinswarm: CommandLine) -> None:
     assert not list(coinswarm.directory.rglob("miniflare-D1DatabaseObject"))
 
 
+def test_status_says_how_the_table_that_is_missing_is_made(coinswarm: CommandLine) -> None:
+    step = "→ coinswarm d1 migrations apply"
+    assert step in coinswarm("status").err
+    coinswarm("d1", "migrations", "apply")
+    after = coinswarm("status")
+    assert "price_data is empty" in after.out
+    assert step not in after.err
+
+
 def log_of(directory: Path) -> FileLog:
     return FileLog(directory / ".wrangler/state/v3/coinswarm/log", ManualClock(NOW))
 

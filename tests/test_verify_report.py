@@ -81,6 +81,7 @@ def test_what_needs_a_failed_check_is_skipped_and_the_first_cause_is_named(tmp_p
     assert [result.status.value for result in report.results] == ["failed", "skipped", "skipped", "warning", "passed"]
     assert report.results[2].outcome.message == "not checked, because root failed"
     assert report.summary == "1 Passed, 1 Warnings, 1 Failed, 2 Skipped"
+    assert f"⏭️ {report.results[2].title}: not checked, because root failed" in list(formats.text(report))
 
 
 def test_secrets_are_masked_whoever_says_them(tmp_path: Path) -> None:

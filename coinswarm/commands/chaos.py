@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coinswarm.commands.run import Run, command
+from coinswarm.commands.run import STACK, Run, command
 from coinswarm.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 
-@command(app, "chaos")
+@command(app, "chaos", unused=STACK)
 def chaos(
     run: Run,
     seed: Annotated[int, typer.Option("--seed", help="Another plan; the same one for the same seed.")] = 1,

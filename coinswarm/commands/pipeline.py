@@ -8,7 +8,7 @@ import typer
 
 from coinswarm.candles import Pair, Timeframe
 from coinswarm.commands.moments import moment
-from coinswarm.commands.run import Remote, Run, Yes, command
+from coinswarm.commands.run import Run, Yes, command
 from coinswarm.errors import CoinswarmError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def fetch(
     pages: Annotated[int | None, typer.Option("--pages", metavar="N", help="Pages to fetch.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Page back until the source has no more.")] = False,
     rows_per_message: Annotated[int, typer.Option("--rows-per-message", help="Candles a message.")] = 10,
-    remote: Remote = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Into the queue on Cloudflare, not on this machine.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Fetch and count, queue nothing.")] = False,
     yes: Yes = False,
 ) -> None:
@@ -154,9 +156,13 @@ def consume(
         int | None, typer.Option("--batch-size", min=1, max=100, help="Messages a batch; the stack's unless said.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Keep going when the queue is empty.")] = False,
-    max_batches: Annotated[int | None, typer.Option("--max-batches", min=1, metavar="N", help="Stop after N.")] = None,
-    remote_queue: Annotated[bool, typer.Option("--remote-queue", help="Pull from Cloudflare's own queue.")] = False,
-    remote: Remote = False,
+    max_batches: Annotated[
+        int | None, typer.Option("--max-batches", min=1, metavar="N", help="Stop after N batches.")
+    ] = None,
+    remote_queue: Annotated[bool, typer.Option("--remote-queue", help="Pull from the queue on Cloudflare.")] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Store in D1 on Cloudflare; with --remote-queue both ends are there.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Drain the queue into price_data: write, then acknowledge. Existing rows are never modified."""

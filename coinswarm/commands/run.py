@@ -6,12 +6,13 @@ import inspect
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_type_hints
 
 import typer
 
@@ -64,6 +65,7 @@ _SHARED: dict[str, Any] = {
     "json": (Json, False),
     "verbose": (Verbose, False),
 }
+FLAGS: Final = {f"--{key.replace('_', '-')}" for key in _SHARED}
 
 
 _WHERE = {"queues": "--remote", "d1": "--remote", "fetch": "--remote", "consume": "--remote-queue --remote"}
@@ -160,8 +162,17 @@ class Run:
         return " ".join(word for word in (step, remote, "" if flags in step else flags) if word)
 
 
-def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function whose first parameter is a `Run`; the shared flags are added to its own."""
+STACK: Final = ("config", "env", "persist_to")
+"""The shared flags that say which stack is meant."""
+
+
+def command(
+    app: typer.Typer, name: str, *, unused: Collection[str] = (), **settings: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function whose first parameter is a `Run`; the shared flags it has not itself are added to its own.
+
+    Those in `unused` mean nothing to it: they are taken, as everywhere, but not in its help, and who gives one is told.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(function, include_extras=True)
@@ -169,13 +180,20 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
             parameter.replace(annotation=hints[parameter.name])
             for parameter in list(inspect.signature(function).parameters.values())[1:]
         ]
+        added = {key: flag for key, flag in _SHARED.items() if key not in hints}
         shared = [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for key, (annotation, default) in _SHARED.items()
+            inspect.Parameter(
+                key,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=_hidden(annotation) if key in unused else annotation,
+            )
+            for key, (annotation, default) in added.items()
         ]
 
         def invoke(**values: Any) -> None:
-            run = Run(**{key: values.pop(key) for key in _SHARED})
+            run = Run(**{key: values.pop(key) for key in added})
+            _tell_unused([key for key in unused if key in added and getattr(run, key) is not None], name)
             with_errors_shown(run, lambda: function(run, **values))
 
         invoke.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -187,6 +205,20 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
         return function
 
     return register
+
+
+def _hidden(annotation: Any) -> Any:
+    kind, option = get_args(annotation)
+    option = copy(option)
+    option.hidden = True
+    return Annotated[kind, option]
+
+
+def _tell_unused(given: list[str], name: str) -> None:
+    from coinswarm import render
+
+    for key in given:
+        render.warn(f"--{key.replace('_', '-')} means nothing to coinswarm {name}, which reads no stack of yours")
 
 
 def _run(action: Callable[[], None]) -> None:

@@ -9,14 +9,21 @@ from typing import Annotated
 
 import typer
 
-from coinswarm.commands.run import Run, command
+from coinswarm.commands.run import STACK, Run, command
 from coinswarm.errors import EXIT_FAILED
 
 app = typer.Typer(add_completion=False)
 
 
-@command(app, "demo")
-def demo(run: Run, seed: Annotated[int, typer.Option("--seed", help="Another market.")] = 1) -> None:
+@command(app, "demo", unused=STACK)
+def demo(
+    run: Run,
+    seed: Annotated[int, typer.Option("--seed", help="Another market.")] = 1,
+    persist_to: Annotated[
+        Path | None,
+        typer.Option("--persist-to", metavar="DIR", help="Leave its files here; a new temporary folder unless said."),
+    ] = None,
+) -> None:
     """The whole pipeline against six simulated exchanges, offline; takes some seconds."""
     import tempfile
 
@@ -24,8 +31,8 @@ def demo(run: Run, seed: Annotated[int, typer.Option("--seed", help="Another mar
     from coinswarm.demo import demo as run_demo
     from coinswarm.storage import translated
 
-    with translated(run.persist_to or Path(tempfile.gettempdir())):
-        directory = run.persist_to or Path(tempfile.mkdtemp(prefix="coinswarm-demo-"))
+    with translated(persist_to or Path(tempfile.gettempdir())):
+        directory = persist_to or Path(tempfile.mkdtemp(prefix="coinswarm-demo-"))
         directory.mkdir(parents=True, exist_ok=True)
     report = run_demo(directory, run.clock, seed=seed, on_step=render.note)
 
@@ -53,7 +60,7 @@ def demo(run: Run, seed: Annotated[int, typer.Option("--seed", help="Another mar
         raise typer.Exit(EXIT_FAILED)
 
 
-@command(app, "init")
+@command(app, "init", unused=STACK)
 def init(
     run: Run,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; here unless said.")] = Path(),
@@ -82,7 +89,7 @@ def init(
             render.line(f"left alone {path}")
 
     change = [] if folder == Path() else [shlex.join(["cd", str(folder)])]
-    Run(json=run.json).report(
+    run.report(
         report.as_json(),
         show,
         *change,

@@ -98,10 +98,12 @@ def _print(events: Iterable[Event], *, as_json: bool) -> None:
 @command(app, "status")
 def status(run: Run) -> None:
     """How the local stack is doing, on one screen. Queue, rate, runs, dead letters, how old the candles are."""
+    from coinswarm.status.gather import EMPTY
     from coinswarm.watching import look
 
     found = look(run.stack, run.clock)
-    steps = ["coinswarm consume"] if found.metrics.backlog and not found.rate.messages else []
+    steps = ["coinswarm d1 migrations apply"] if found.database_note not in (None, EMPTY) else []
+    steps += ["coinswarm consume"] if found.metrics.backlog and not found.rate.messages else []
     steps += ["coinswarm queues dlq list"] if found.dead_letters else []
     run.report(found.as_json(), lambda: _show_status(found), *steps, "coinswarm tail --errors --once")
 

@@ -153,5 +153,6 @@ def _info(file: QueueFile, row: tuple[Any, ...]) -> QueueInfo:
 
 def not_found(name: str) -> QueueNotFound:
     return QueueNotFound(
-        f"there is no queue {name!r}", hint="See which there are: coinswarm queues list. Or create it: queues create."
+        f"there is no queue {name!r}",
+        hint="See which there are: coinswarm queues list. Or create it: coinswarm queues create NAME.",
     )

@@ -123,6 +123,9 @@ def gather(
     )
 
 
+EMPTY: Final = "price_data is empty"
+
+
 def _series(database: Database | None, now_ms: int) -> tuple[list[SeriesAge], str | None]:
     if database is None:
         return [], "there is no database yet"
@@ -132,7 +135,7 @@ def _series(database: Database | None, now_ms: int) -> tuple[list[SeriesAge], st
         if "no such table" not in error.message:
             raise
         return [], "there is no table price_data yet"
-    return found, None if found else "price_data is empty"
+    return found, None if found else EMPTY
 
 
 def _last_rate(stack: Stack) -> float | None:

@@ -22,7 +22,8 @@ SUMMARY_BYTES: Final = 1_000_000
 def text(report: Report) -> Iterator[str]:
     """The original script's lines: a mark and what was found, what to do about it, the counts, the verdict."""
     for result in report.results:
-        yield f"{MARKS[result.status]} {result.outcome.message}"
+        about = f"{result.title}: " if result.status is Status.SKIPPED else ""
+        yield f"{MARKS[result.status]} {about}{result.outcome.message}"
         if result.outcome.hint and result.status is not Status.PASSED:
             yield f"   → {result.outcome.hint}"
     yield ""
