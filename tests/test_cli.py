@@ -341,6 +341,14 @@ def test_a_flag_that_means_nothing_to_a_command_is_not_in_its_help_and_said_to_m
     assert not (coinswarm.directory / "nowhere").exists()
 
 
+def test_init_says_what_to_do_with_the_workflows_and_the_units_it_wrote(coinswarm: CommandLine) -> None:
+    plain, github, systemd = (coinswarm("init", *more).err for more in ([], ["--github"], ["--systemd"]))
+    assert "gh secret set CLOUDFLARE_API_TOKEN" in github
+    assert "systemctl enable --now coinswarm coinswarm-alerts.timer" in systemd
+    assert "gh " not in plain + systemd
+    assert "systemctl" not in plain + github
+
+
 def test_init_twice_changes_nothing_and_says_so(coinswarm: CommandLine) -> None:
     first = coinswarm("init", "project")
     assert first.exit_code == 0

@@ -125,7 +125,7 @@ def show_dead_letter(run: Run, message_id: MessageId, name: Name = None, remote:
 
     steps = [f"coinswarm queues dlq redrive {queue} --id {record.id}"]
     if found.faults:
-        steps.append(f"coinswarm queues dlq resend {record.id} {queue} --set ROW.FIELD=VALUE")
+        steps.insert(0, f"coinswarm queues dlq resend {record.id} {queue} --set ROW.FIELD=VALUE")
     run.report(described, show, *steps)
 
 

@@ -60,6 +60,13 @@ def demo(
         raise typer.Exit(EXIT_FAILED)
 
 
+_ON_GITHUB = ("gh secret set CLOUDFLARE_API_TOKEN   (then commit and push: deploy.yml begins)",)
+_UNDER_SYSTEMD = (
+    "sudo cp systemd/coinswarm* /etc/systemd/system/ && sudo systemctl daemon-reload",
+    "sudo systemctl enable --now coinswarm coinswarm-alerts.timer",
+)
+
+
 @command(app, "init", unused=STACK)
 def init(
     run: Run,
@@ -96,4 +103,6 @@ def init(
         "coinswarm d1 migrations apply",
         "coinswarm fetch BTC-USDC",
         "coinswarm consume",
+        *(_ON_GITHUB if github else ()),
+        *(_UNDER_SYSTEMD if systemd else ()),
     )
