@@ -241,8 +241,8 @@ def closed_port() -> str:
 
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is given up after a tenth of a second instead of twenty."""
-    monkeypatch.setattr("coinswarm.transport.http_client", lambda: httpx.Client(timeout=0.1, trust_env=False))
+    """Silence is given up after half a second instead of twenty."""
+    monkeypatch.setattr("coinswarm.transport.http_client", lambda: httpx.Client(timeout=0.5, trust_env=False))
 
 
 def test_without_a_network_the_command_ends_within_twenty_seconds_and_says_so(
@@ -268,7 +268,7 @@ def test_what_fails_half_way_is_told_and_the_printed_command_completes_the_serie
     coinswarm: CommandLine, simulator: Simulator, hasty_clock: HastyClock, short_timeouts: None, fault: str
 ) -> None:
     assert coinswarm("d1", "migrations", "apply").exit_code == 0
-    simulator.faults = Faults(script={"binance": ["ok", "ok", *[fault] * 50]}, stall_seconds=0.3, retry_after=30)
+    simulator.faults = Faults(script={"binance": ["ok", "ok", *[fault] * 50]}, stall_seconds=1.0, retry_after=30)
     failed = coinswarm("fetch", *SERIES)
     assert failed.exit_code == 1
     told = next(line for line in failed.err.splitlines() if line.startswith("✘ "))

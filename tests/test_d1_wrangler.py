@@ -101,6 +101,7 @@ def test_wrangler_sees_the_migrations_that_we_applied(project: Path) -> None:
     assert "No migrations to apply" in ran.stdout
 
 
+@pytest.mark.slow
 def test_persist_to_moves_the_file_as_in_wrangler(project: Path) -> None:
     execute(project, "CREATE TABLE t (a); INSERT INTO t VALUES (7)", "--persist-to", "elsewhere")
     with closing(open_database(file(project, "elsewhere"), create=False)) as ours:

@@ -71,7 +71,9 @@ def until(get: Any, wanted: Any) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_dev_collects_queues_and_stores_until_it_is_told_to_stop(
     folder: Path, number: signal.Signals, code: int
 ) -> None:

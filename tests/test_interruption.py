@@ -27,7 +27,7 @@ HOURS = 6000
 NEWEST = FIRST_OPEN + (HOURS - 1) * 3600
 SERIES = ["--to-ts", str(NEWEST), "--since", str(FIRST_OPEN), "--limit", "1000"]
 """Six pages, each one request of Binance's."""
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")

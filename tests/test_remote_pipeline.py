@@ -91,6 +91,7 @@ def test_what_is_there_already_is_left_as_it_is(api: CloudflareApi) -> None:
     assert (report.rows.inserted, report.rows.duplicate, report.conflicts) == (0, 500, 0)
 
 
+@pytest.mark.slow
 def test_several_machines_drain_one_queue_and_no_candle_is_lost_or_stored_twice(
     server: LocalCloudflare, api: CloudflareApi
 ) -> None:

@@ -100,7 +100,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 
 
 @settings(
-    max_examples=2,
+    max_examples=1,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

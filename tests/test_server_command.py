@@ -47,7 +47,9 @@ def exports(process: subprocess.Popen[str]) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_it_prints_what_to_paste_and_stops_when_told_to(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with serving(tmp_path) as process:
         pasted = exports(process)

@@ -245,6 +245,7 @@ def test_deploying_and_collecting_from_nothing_works_and_doing_it_again_changes_
         assert TOKEN not in str((deployed, collected, again))
 
 
+@pytest.mark.slow
 def test_a_worker_that_consumes_the_queue_stops_the_deployment_and_keeps_it(
     tmp_path: Path, project: Path, workflows: dict[str, Path]
 ) -> None:
