@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from coinswarm.clock import SystemClock
 from coinswarm.d1.local import LocalDatabase
 from coinswarm.d1.migrate import bundled_migrations
 from coinswarm.errors import UsageError
 from coinswarm.verify import ledger
 from coinswarm.verify.check import Status
+from coinswarm.verify.databases import write_baseline
 from coinswarm.verify.ledger import Difference, OutOfTime
+from coinswarm.verify.subject import Subject
 from tests.support.command_line import CommandLine
 from tests.support.verified import FreshStack, behind_http, statuses
 
@@ -197,3 +200,26 @@ def test_a_baseline_that_is_not_there_is_a_wrong_use(coinswarm: CommandLine) -> 
     result = coinswarm("verify", "--baseline", "nowhere")
     assert result.exit_code == 2
     assert "--write-baseline nowhere" in result.err
+
+
+def test_a_baseline_that_cannot_be_written_says_why_and_leaves_nothing(coinswarm: CommandLine) -> None:
+    coinswarm("d1", "migrations", "apply")
+    result = coinswarm("verify", "--only", "write-baseline", "--write-baseline", "nowhere/mine")
+    assert result.exit_code == 2
+    assert "nowhere/mine cannot be written: No such file or directory" in result.out
+    assert "report" not in result.out
+    (coinswarm.directory / "folder").mkdir()
+    result = coinswarm("verify", "--only", "write-baseline", "--write-baseline", "folder")
+    assert "folder cannot be written: Is a directory" in result.out
+    assert not list(coinswarm.directory.glob("*.new"))
+
+
+def test_a_baseline_that_ran_out_of_time_leaves_nothing(tmp_path: Path) -> None:
+    fresh, file = FreshStack(tmp_path / "project"), tmp_path / "baseline"
+    with fresh.database() as database:
+        fill(database, BTC, 50)
+    subject = Subject(fresh.stack, SystemClock(), remote=False)
+    subject.stop.set()
+    with pytest.raises(OutOfTime):
+        write_baseline(subject, file)
+    assert not list(tmp_path.glob("baseline*"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from coinswarm.d1.schema import KEY, TABLE, check_price_data
+from coinswarm.errors import UsageError
 from coinswarm.verify import ledger
 from coinswarm.verify.check import Outcome, failed, passed
 from coinswarm.verify.ledger import Difference
@@ -50,10 +52,17 @@ def against_baseline(subject: Subject, path: Any) -> Outcome:
 
 
 def write_baseline(subject: Subject, path: Any) -> Outcome:
+    """All or nothing: a baseline that was there stays until the new one is whole. Raises `UsageError`."""
     beside = path.with_name(path.name + ".new")
-    with subject.database() as opened, beside.open("wb") as file:
-        taken = ledger.write(opened, file, now_ms=subject.clock.now_ms(), stop=subject.stop.is_set)
-    beside.replace(path)
+    try:
+        with subject.database() as opened, beside.open("wb") as file:
+            taken = ledger.write(opened, file, now_ms=subject.clock.now_ms(), stop=subject.stop.is_set)
+        beside.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="Name another file.") from None
+    finally:
+        with suppress(OSError):
+            beside.unlink()
     return passed(f"baseline of {taken.rows:,} rows in {taken.series:,} series written to {path}", rows=taken.rows)
 
 
