@@ -216,6 +216,19 @@ def test_metrics_are_what_prometheus_reads(tmp_path: Path) -> None:
     assert newest.value == 3600
 
 
+def test_metrics_are_of_the_queues_there_are_and_not_of_every_scratch_queue_there_was(tmp_path: Path) -> None:
+    """Each `verify` makes a queue and deletes it; its counters would stay for ever, under ever new labels."""
+    with served(tmp_path) as api:
+        for name in ("prices", "coinswarm-canary-1"):
+            api.queues.create(name)
+            send(api.queues.open(name), "a")
+        api.queues.delete("coinswarm-canary-1")
+        text = api.client.get("/metrics").text
+        assert sum(day.operations for day in api.queues.usage(queue="coinswarm-canary-1"))
+    assert 'coinswarm_queue_messages_total{queue="prices",event="sent"} 1' in text
+    assert "coinswarm-canary-1" not in text
+
+
 def test_metrics_need_the_token_where_others_can_reach_them(tmp_path: Path) -> None:
     with served(tmp_path) as api:
         client = Client(create_app(api.account, token=TOKEN, host="0.0.0.0"), "http://10.0.0.1:8787")

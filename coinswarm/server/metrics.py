@@ -102,7 +102,10 @@ class _Exposition:
         messages = Family("coinswarm_queue_messages_total", "counter", "Messages by what happened to them.")
         operations = Family("coinswarm_queue_operations_total", "counter", "Operations that Cloudflare would bill.")
         totals: dict[tuple[str, str, str], int] = {}
+        there = {info.name for info in self._account.queues.queues()}
         for day in self._account.queues.usage():
+            if day.queue not in there:  # deleted, as the canary's are: labels must not grow without end
+                continue
             for event in ("sent", "delivered", "acked", "retried", "dead_lettered", "dropped", "expired"):
                 totals["event", day.queue, event] = totals.get(("event", day.queue, event), 0) + getattr(day, event)
             for kind in ("writes", "reads", "deletes", "purges"):
