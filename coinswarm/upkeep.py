@@ -78,6 +78,8 @@ class Fsck:
         self, stack: Callable[[], Stack], clock: Clock, stop: Callable[[], bool], *, queue: Path | None, key: str | None
     ) -> None:
         self._clock, self._stop = clock, stop
+        self.archives: list[Any] = []
+        """Of what has been taken out so far."""
         self.queue_file = queue
         self.database: Path | None = None
         if key is not None:
@@ -102,11 +104,9 @@ class Fsck:
         """The archives of what was taken out, each file's repairs in one transaction."""
         from coinswarm.fsck.repair import repair
 
-        return [
-            kept
-            for path, wanted in rules.items()
-            for kept in repair(path, wanted, folder, self._clock, stop=self._stop)
-        ]
+        for path, wanted in rules.items():
+            self.archives += repair(path, wanted, folder, self._clock, stop=self._stop)
+        return self.archives
 
     def restore(self, path: Path) -> tuple[Path, int, int]:
         """Put an archive back where it came from, or into the file that was named; where, how many rows, and how many

@@ -178,6 +178,17 @@ def test_copies_that_a_killed_process_left_go_a_day_later(past: Past) -> None:
     assert [path.name for path in folder.glob(".*")] == [".point-new"]
 
 
+def test_a_copy_that_is_being_made_stays_though_a_clock_was_set_forward(past: Past) -> None:
+    maker = Snapshots(past.folder / "time-travel", past.clock)
+    past.travel.now("prices")
+    with maker._scratch("point") as folder:
+        past.clock.advance(10_000 * 86_400)
+        past.put("a")
+        past.travel.now("prices")
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
 def test_bookmarks_have_cloudflares_form_and_sort_by_time(past: Past) -> None:
     names = []
     for number in range(12):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from coinswarm.clock import ManualClock
-from coinswarm.errors import StorageError
+from coinswarm.errors import StorageError, StorageTooNew
 from coinswarm.fsck.archive import restore
 from coinswarm.fsck.check import check_queue_file
 from coinswarm.fsck.findings import Checked
@@ -252,3 +252,16 @@ def test_a_file_of_a_newer_version_is_refused_and_not_touched(
         "Upgrade coinswarm; a newer file is never downgraded.",
     )
     assert file.read_bytes() == before
+
+
+def test_a_process_that_has_the_file_open_while_a_newer_coinswarm_upgrades_it_writes_nothing_more(
+    path: Path, clock: ManualClock
+) -> None:
+    with closing(SqliteQueueStore(path, clock)) as store:
+        queue = store.open("candles")
+        before = contents(path, "messages")
+        run_sql(path, f"PRAGMA user_version = {schema.VERSION + 1}")
+        for write in (lambda: send(queue, "after"), lambda: queue.lease(1), queue.purge):
+            with pytest.raises(StorageTooNew, match="was upgraded to queue format"):
+                write()
+    assert contents(path, "messages") == before

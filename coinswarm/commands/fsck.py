@@ -54,8 +54,8 @@ def fsck(
 
     _refuse(repair, archive, symbol, restore)
     with graceful() as stop:
+        files = Fsck(lambda: run.stack, run.clock, stop, queue=queue_file, key=database)
         try:
-            files = Fsck(lambda: run.stack, run.clock, stop, queue=queue_file, key=database)
             if restore is not None:
                 _restore(run, files, restore)
                 return
@@ -66,7 +66,7 @@ def fsck(
         except Interrupted:
             from coinswarm import render
 
-            render.warn("stopped; nothing was changed")
+            render.warn("stopped; nothing else was changed" if files.archives else "stopped; nothing was changed")
             raise typer.Exit(stop.exit_code or 1) from None
     where = [
         *(["--queue-file", str(queue_file)] if queue_file else []),
@@ -130,7 +130,12 @@ def _repair(
         render.note(line)
     if not yes and not run.agreed(f"Write {folder} first, then change this?"):
         raise UsageError("nothing was changed", hint="Answer y on a terminal, or give --yes.")
-    return files.repair(chosen, folder)
+    try:
+        return files.repair(chosen, folder)
+    except BaseException:  # of two files one may be done
+        for kept in files.archives:
+            render.warn(_moved(kept))
+        raise
 
 
 def _rule(found: Finding, symbol: str | None) -> Rule | None:
@@ -158,7 +163,7 @@ def _show(checked: list[Checked], archives: list[Any]) -> None:
     from coinswarm import render
 
     for kept in archives:
-        render.line(f"Moved {render.count(kept.rows, 'row')} of {kept.table} ({kept.kind}) to {kept.path}.")
+        render.line(_moved(kept))
     if not checked:
         render.line("There is no local state yet: no queue file and no database.")
     for each in checked:
@@ -175,6 +180,12 @@ def _show(checked: list[Checked], archives: list[Any]) -> None:
                 )
             if found.advice:
                 render.line(f"    {found.advice}")
+
+
+def _moved(kept: Any) -> str:
+    from coinswarm import render
+
+    return f"Moved {render.count(kept.rows, 'row')} of {kept.table} ({kept.kind}) to {kept.path}."
 
 
 def _command(found: Finding, where: list[str]) -> str:

@@ -120,17 +120,18 @@ class CronState:
         """Hold the right to run. Ends with the process, whatever ends it. Raises `CronBusy` when somebody has it."""
         path = self._path.with_suffix(".lock")
         with storage.translated(path):
-            held = path.open("a+")
+            held = path.open("a+b", buffering=0)
             path.chmod(0o600)
         with held:
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 held.seek(0)
-                raise CronBusy(f"a run is under way already, in process {held.read(20).strip() or 'unknown'}") from None
-            held.truncate(0)
-            held.write(str(os.getpid()))
-            held.flush()
+                who = held.read(20).decode().strip() or "unknown"
+                raise CronBusy(f"a run is under way already, in process {who}") from None
+            with storage.translated(path):
+                held.truncate(0)
+                held.write(b"%d" % os.getpid())
             yield
 
     def close(self) -> None:

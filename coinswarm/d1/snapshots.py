@@ -8,7 +8,9 @@ which can return to any moment, these are the moments at which somebody took one
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
@@ -16,7 +18,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -187,12 +189,28 @@ class Snapshots:
     def _scratch(self, what: str) -> Iterator[Path]:
         """A folder that goes when it is done with. Those of processes that were killed go a day later."""
         oldest = self._clock.now_ms() / 1000 - _DAY_MS / 1000
-        for stray in (*self._directory.glob(".point-*"), *self._directory.glob(".restore-*")):
-            with suppress(OSError):
-                if stray.stat().st_mtime < oldest:
-                    shutil.rmtree(stray)
-        with tempfile.TemporaryDirectory(dir=self._directory, prefix=f".{what}-") as folder:
-            yield Path(folder)
+        with translated(self._directory), ExitStack() as opened:
+            with _held(self._directory, wait=True):
+                for stray in (*self._directory.glob(".point-*"), *self._directory.glob(".restore-*")):
+                    with suppress(OSError):
+                        if stray.stat().st_mtime < oldest:
+                            with _held(stray):
+                                shutil.rmtree(stray)
+                made = tempfile.TemporaryDirectory(dir=self._directory, prefix=f".{what}-")
+                folder = Path(opened.enter_context(made))
+                opened.enter_context(_held(folder))
+            yield folder
+
+
+@contextmanager
+def _held(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Nobody else holds `folder`, whatever its age seems to be: a clock may be wrong. Raises `BlockingIOError`."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

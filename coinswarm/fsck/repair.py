@@ -24,9 +24,11 @@ def repair(
     """Carry out the repairs of these rules on the file at `path`; the archives written to `folder`, one a rule.
 
     A rule that nothing breaks any more leaves no archive. Raises `StorageError`, or `Interrupted` when `stop` says so:
-    the file is then as it was, and there is no archive.
+    the file is then as it was, and there is no archive. What ends it amid its COMMIT leaves the archives: nobody can
+    tell what reached the disk, and they put back what is missing.
     """
     written: list[Archive] = []
+    committing = False
     with closing(attach(path, write=True)) as connection, translated(path), interruptible(connection, stop):
         connection.text_factory = text_of
         try:
@@ -36,8 +38,10 @@ def repair(
                         raise Interrupted
                     if rule.repair is not None and _count(connection, rule.repair):
                         written.append(_one(connection, rule, rule.repair, path, folder, clock))
+                committing = True
         except BaseException:
-            _discard(written)
+            if not committing:
+                _discard(written)
             raise
     return written
 

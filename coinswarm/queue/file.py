@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Final
 
 from coinswarm.clock import Clock
-from coinswarm.errors import StorageError, StorageLocked
+from coinswarm.errors import StorageError, StorageLocked, StorageTooNew
 from coinswarm.failpoints import OPENED, failpoint
 from coinswarm.queue import schema
 from coinswarm.storage import connect, translated
@@ -79,6 +79,7 @@ class QueueFile:
             if not durable:
                 self._say("PRAGMA synchronous = NORMAL")
             self._say("BEGIN IMMEDIATE")
+            self._check_version()
             yield
             self._check_sound()
             failpoint("queue.committing")
@@ -134,6 +135,15 @@ class QueueFile:
             raise StorageError(
                 f"{self.path} was deleted or replaced while it was open; nothing of this step was stored",
                 hint="Run the command again: it begins with the file that is there now.",
+            )
+
+    def _check_version(self) -> None:
+        """A newer coinswarm may have upgraded the file meanwhile, and these statements know nothing of what is new."""
+        (version,) = self.execute("PRAGMA user_version").fetchone()
+        if version != schema.VERSION:
+            raise StorageTooNew(
+                f"{self.path} was upgraded to queue format {version} while it was open; this coinswarm knows formats "
+                f"up to {schema.VERSION}; nothing of this step was stored"
             )
 
     def _check_sound(self) -> None:
