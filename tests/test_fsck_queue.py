@@ -60,7 +60,9 @@ def test_a_sound_queue_file_has_no_findings_and_dead_letters_may_be_unreadable(p
     assert (checked.findings, checked.rows) == ([], 6)
 
 
+DAY_MS = 86_400_000
 BREAK = {
+    "ahead": f"UPDATE messages SET lease = 77, attempts = 1, visible_at = {CLOCK_MS + DAY_MS} WHERE seq = 2",
     "leases": f"UPDATE messages SET lease = 77, attempts = 1, visible_at = {CLOCK_MS - 1} WHERE seq IN (2, 3)",
     "no-body": "DELETE FROM bodies WHERE seq = 2",
     "no-message": "DELETE FROM messages WHERE seq = 2; UPDATE queues SET backlog = 4, "
@@ -110,6 +112,27 @@ def test_every_fault_at_once_is_repaired_and_the_sound_messages_are_still_delive
         send(queue, "one more")
         assert take(queue) == [*BODIES[1:], "one more"]
         assert queue.metrics().backlog == 0
+
+
+def test_what_a_clock_set_back_hides_for_days_is_found_and_delivered_after_a_repair(
+    path: Path, clock: ManualClock, tmp_path: Path
+) -> None:
+    ahead = ManualClock(CLOCK_MS + 3 * DAY_MS)
+    with closing(SqliteQueueStore(path, ahead)) as store:
+        queue = store.open("candles")
+        assert len(queue.lease(2)) == 2
+        send(queue, body(row(7)), delay=60)
+    with closing(SqliteQueueStore(path, clock)) as store:
+        assert len(store.open("candles").lease(10)) == 3
+        send(store.open("candles"), body(row(8)), delay=86_400)
+    (found,) = check_queue_file(path, clock).findings
+    assert (found.kind, found.count) == ("ahead", 3)
+    assert found.rule is not None
+    repair(path, [found.rule], tmp_path / "kept", clock)
+    with closing(SqliteQueueStore(path, clock)) as store:
+        messages = store.open("candles").lease(10)
+    assert bodies(messages) == [*BODIES[:2], body(row(7))]
+    assert [message.attempts for message in messages] == [2, 2, 1]
 
 
 def test_an_ended_lease_counts_as_a_delivery_and_its_time_out_is_noted(

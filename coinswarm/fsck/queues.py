@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from coinswarm.errors import InvalidPayload
 from coinswarm.fsck.findings import EXAMPLES, Change, Finding, Move, Rule
+from coinswarm.limits import QUEUES
 from coinswarm.payload import decode, decode_together
 from coinswarm.queue import schema
 
@@ -56,6 +57,25 @@ def rules(tables: dict[str, dict[str, str]], now_ms: int) -> Iterator[Rule]:
         ("seq", "queue", "attempts", "visible_at"),
         _ended_leases(now_ms) if "failures" in tables else None,
         advice="They are delivered again by themselves: coinswarm consume",
+    )
+    hidden = (
+        f"(lease <> 0 AND visible_at > {now_ms + QUEUES.visibility_timeout_ms})"
+        f" OR visible_at > {now_ms + QUEUES.delay_seconds * 1000}"
+    )
+    yield Rule(
+        "ahead",
+        "messages that are hidden for longer than a lease or delay may last: the clock was ahead",
+        "messages",
+        hidden,
+        ("seq", "queue", "lease", "visible_at"),
+        Change(
+            "messages",
+            hidden,
+            ("lease", "visible_at"),
+            "seq",
+            (f"UPDATE messages SET lease = 0, visible_at = {now_ms} WHERE {hidden}",),
+        ),
+        advice="They come by themselves at that time by the clock of now. If a consumer is at work, stop it first.",
     )
     yield Rule(
         "no-body",
