@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,6 +149,34 @@ def test_two_never_run_at_a_time_and_what_was_due_runs_afterwards(world: World) 
                 runner.run_now(runner.jobs[0])
         runner.run_due()
         assert world.runner(second).run_due() == []  # the other process sees that it has been done
+    assert world.fires == [NOON]
+
+
+@pytest.mark.parametrize("passed", [0, 60 + 2.75 * 3600], ids=["seen for the first time", "fires passed over"])
+def test_while_nothing_is_to_run_nobody_is_kept_from_running(
+    world: World, monkeypatch: pytest.MonkeyPatch, passed: float
+) -> None:
+    with world.state() as state:
+        if passed:
+            world.runner(state).run_due()
+            world.clock.advance(passed)
+        taken: list[None] = []
+        monkeypatch.setattr(state, "alone", lambda: taken.append(None) or nullcontext())
+        assert world.runner(state).run_due() == []
+        assert not taken
+        world.clock.advance(30 * 60 - passed % 1800 + 60)
+        assert len(world.runner(state).run_due()) == 1
+        assert taken
+
+
+def test_two_that_see_a_trigger_for_the_first_time_do_not_bring_back_a_fire_that_ran(world: World) -> None:
+    with world.state() as state:
+        runner = world.runner(state)
+        runner.run_due()
+        world.clock.advance(60)
+        runner.run_due()
+        state.begin(runner.jobs[0].key, NOON - 1, ahead_ms=MINUTE)  # the slower one, which had found nothing noted
+        assert runner.run_due() == []
     assert world.fires == [NOON]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final, Protocol
 
 from coinswarm.clock import Clock
@@ -107,11 +106,11 @@ class Runner:
         """By job, the newest fire that was seen on time: if it has to wait for another run, it is not a missed one."""
 
     def due(self, job: Job) -> list[int]:
-        """The fires of `job` to run now, oldest first. Those passed over are accounted for."""
+        """The fires of `job` to run now, oldest first. Those passed over are accounted for: that needs no right to run."""
         now = self.clock.now_ms()
         since = self._since(job, now)
         if since is None:
-            self.state.begin(job.key, now)  # seen for the first time: nothing was missed before
+            self.state.begin(job.key, now, ahead_ms=AHEAD_MS)  # seen for the first time: nothing was missed before
             return []
         passed = deque(job.schedule.between(since, now), maxlen=MOST_MISSED)
         if not passed or self.missed == "all":
@@ -128,7 +127,7 @@ class Runner:
         for job in self.jobs:
             self._notice(job)
         for job in self.jobs:
-            if not self._anything(job):
+            if not self.due(job):  # so that nobody is told of a run under way while there is none
                 continue
             try:
                 with self.state.alone():
@@ -157,12 +156,6 @@ class Runner:
         now = self.clock.now_ms()
         for fire in job.schedule.between(now - GRACE_MS, now):
             self._on_time[job.key] = fire
-
-    def _anything(self, job: Job) -> bool:
-        """Whether a fire has passed, asked without the lock."""
-        now = self.clock.now_ms()
-        since = self._since(job, now)
-        return since is None or next(islice(job.schedule.between(since, now), 1), None) is not None
 
     def _since(self, job: Job, now: int) -> int | None:
         """The last fire accounted for; None for a job never seen, or seen when the clock was ahead."""

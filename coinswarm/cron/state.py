@@ -87,10 +87,13 @@ class CronState:
         with storage.translated(self._path):
             self._see(job, fire_ms)
 
-    def begin(self, job: str, now_ms: int) -> None:
-        """Account for `job` from `now_ms` on, whatever was noted of it."""
+    def begin(self, job: str, now_ms: int, *, ahead_ms: int = 0) -> None:
+        """Account for `job` from `now_ms` on, unless a fire up to `ahead_ms` later was noted: somebody was quicker."""
         with storage.translated(self._path):
-            self._db.execute("INSERT OR REPLACE INTO seen VALUES (?, ?)", (job, now_ms))
+            self._db.execute(
+                "INSERT INTO seen VALUES (?1, ?2) ON CONFLICT (job) DO UPDATE SET fire_ms = ?2 WHERE fire_ms > ?2 + ?3",
+                (job, now_ms, ahead_ms),
+            )
 
     def record(self, run: PastRun) -> None:
         """Remember a run; with it, unless a person asked for it, its fire is accounted for."""
