@@ -106,7 +106,7 @@ class Runner:
         """By job, the newest fire that was seen on time: if it has to wait for another run, it is not a missed one."""
 
     def due(self, job: Job) -> list[int]:
-        """The fires of `job` to run now, oldest first. Those passed over are accounted for: that needs no right to run."""
+        """The fires of `job` to run now, oldest first. Accounts for those passed over, which needs no right to run."""
         now = self.clock.now_ms()
         since = self._since(job, now)
         if since is None:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from coinswarm.d1 import faults
-from coinswarm.d1.guard import Guard, Kind, inspect, refuse_named_parameters
+from coinswarm.d1.guard import Guard, Kind, refuse_named_parameters
+from coinswarm.d1.joining import TOGETHER, joined
 from coinswarm.d1.meter import Cost, Meter
+from coinswarm.d1.texts import Text, Texts, note_new
 from coinswarm.d1.types import Meta, QueryResult, SqlValue, Statement
 from coinswarm.errors import DatabaseUnavailable, SqlError
 from coinswarm.failpoints import OPENED, failpoint
@@ -24,17 +26,10 @@ CACHE_KIB: Final = 8_000
 
 _OPERATIONS_PER_CHECK: Final = 50_000
 """SQLite's virtual machine looks at the clock this often, about every millisecond."""
-_TEXTS: Final = 512
-_TEXT_LENGTH: Final = 20_000
-"""So many SQL texts up to this length are remembered with what is known about them."""
 # The comment keeps Python's statement cache from handing these, compiled, to someone who sends the bare pragma.
 _PAGE_COUNT: Final = "PRAGMA page_count -- ours"
 _FREE_PAGES: Final = "PRAGMA freelist_count -- ours"
 _SCHEMA_VERSION: Final = "PRAGMA schema_version -- ours"
-
-_FAILURES: Final = (sqlite3.Error, ArithmeticError, MemoryError, TypeError, ValueError)
-"""Besides its own errors, Python's sqlite3 raises these for values that SQLite cannot hold and programs too long."""
-
 
 _WRITING: Final = (Kind.WRITE, Kind.SCHEMA)
 _UNCHANGED: Final = Cost(per_row=0)
@@ -43,16 +38,6 @@ _UNCHANGED: Final = Cost(per_row=0)
 
 class NotUtf8(Exception):
     """A TEXT value is not UTF-8; the call was rolled back and can be run with `lenient=True`."""
-
-
-class _Text:
-    """What is known about one SQL text: its kind, and its cost once it has run under the present schema."""
-
-    __slots__ = ("cost", "kind")
-
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.cost: Cost | None = None
 
 
 class Engine:
@@ -69,7 +54,7 @@ class Engine:
         self._max_bytes = max_bytes
         self._deadline = math.inf
         self._guard = Guard()
-        self._texts: dict[str, _Text] = {}
+        self._texts = Texts()
         self._schema: int | None = None
         self._size = 0
         self._connection = connect(path, busy_timeout=busy_timeout, create=create)
@@ -99,14 +84,16 @@ class Engine:
 
     def run(self, statements: Sequence[Statement], *, lenient: bool = False) -> list[QueryResult]:
         """All statements in one transaction, or none. `lenient` replaces what is not UTF-8 instead of `NotUtf8`."""
-        known = self._texts.get
-        texts = [known(sql) or self._learn(sql) for sql, _ in statements]
+        texts = [self._texts[sql] for sql, _ in statements]
         self._deadline = self._monotonic() + D1.query_seconds
         if lenient:
             self._connection.text_factory = _replacing
         try:
             self._begin(texts)
-            results = self._run_all(statements, texts)
+            results = self._run_together(statements, texts)
+            if results is None:
+                results = self._run_all(statements, texts)
+                note_new(texts, results)
             self._commit(results)
         except BaseException:
             self._roll_back()
@@ -119,15 +106,7 @@ class Engine:
                 self._guard.restore(self._connection)
         return results
 
-    def _learn(self, sql: str) -> _Text:
-        text = _Text(inspect(sql))
-        if len(sql) <= _TEXT_LENGTH:
-            if len(self._texts) >= _TEXTS:
-                self._texts.clear()
-            self._texts[sql] = text
-        return text
-
-    def _begin(self, texts: Sequence[_Text]) -> None:
+    def _begin(self, texts: Sequence[Text]) -> None:
         try:
             if any(text.kind in _WRITING for text in texts):
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -137,13 +116,34 @@ class Engine:
         except sqlite3.Error as error:
             raise storage_error(error, self._path) from error
 
-    def _run_all(self, statements: Sequence[Statement], texts: Sequence[_Text]) -> list[QueryResult]:
-        """The hot path: everything that can be known by SQL text is known already."""
+    def _run_together(self, statements: Sequence[Statement], texts: Sequence[Text]) -> list[QueryResult] | None:
+        """As `_run_all`, equal inserts joined; None, and nothing is done, if there are none or not each row was new."""
+        count = len(texts) // TOGETHER * TOGETHER
+        text = texts[0] if count else None
+        if text is None or text.apart or texts[:count].count(text) < count:
+            return None
+        results: list[QueryResult] = []
+        if (joined := text.joined) is None or (cost := text.cost) is None:
+            return None
+        for first in range(0, count, TOGETHER):
+            started = self._monotonic()
+            if not joined.store(self._connection, self._cursor, statements[first : first + TOGETHER]):
+                self._begin_again(texts)
+                return None
+            spent = (self._monotonic() - started) * 1000 / TOGETHER
+            last, written = self._cursor.lastrowid or 0, cost.rows_written(joined.rows, joined.rows)
+            results += [
+                QueryResult(meta=Meta(spent, joined.rows, last, True, 0, cost.reads, written, SERVED_BY))
+            ] * TOGETHER
+        return results + self._run_all(statements[count:], texts[count:], before=count)
+
+    def _run_all(self, statements: Sequence[Statement], texts: Sequence[Text], *, before: int = 0) -> list[QueryResult]:
+        """The hot path: everything that can be known by SQL text is known already. `before` so many others have run."""
         connection, cursor, monotonic = self._connection, self._cursor, self._monotonic
         results: list[QueryResult] = []
-        before = connection.total_changes
+        changed = connection.total_changes
         started = monotonic()
-        for number, ((sql, params), text) in enumerate(zip(statements, texts, strict=True), start=1):
+        for number, ((sql, params), text) in enumerate(zip(statements, texts, strict=True), start=before + 1):
             cost = text.cost
             columns: Sequence[str] = ()
             rows: list[tuple[SqlValue, ...]] = []
@@ -155,16 +155,16 @@ class Engine:
                     columns = [column[0] for column in cursor.description]
                     rows = cursor.fetchall()
                 after = connection.total_changes
-                changes = after - before
+                changes = after - changed
                 direct = cursor.rowcount
                 now = monotonic()
                 if cost is None:
                     cost = self._reckon(sql, params, text)
                 read = cost.reads if cost.plain else self._meter.rows_read(cost, len(rows), changes)
-            except _FAILURES as error:
+            except faults.FAILURES as error:
                 known = self._translated(error, sql, params)
-                if isinstance(known, SqlError) and len(statements) > 1 and known.hint is None:
-                    known.hint = faults.which(number, sql, len(statements))
+                if isinstance(known, SqlError) and before + len(statements) > 1 and known.hint is None:
+                    known.hint = faults.which(number, sql, before + len(statements))
                 raise known from error
             meta = Meta(
                 (now - started) * 1000,
@@ -181,7 +181,7 @@ class Engine:
                 meta.changed_db = True
             if now > self._deadline:
                 raise DatabaseUnavailable(faults.TIMED_OUT)
-            before, started = after, now
+            changed, started = after, now
         return results
 
     def _commit(self, results: Sequence[QueryResult]) -> None:
@@ -202,6 +202,14 @@ class Engine:
         for result in results:
             result.meta.size_after = size
 
+    def _begin_again(self, texts: Sequence[Text]) -> None:
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                raise storage_error(error, self._path) from error
+        self._begin(texts)
+
     def _roll_back(self) -> None:
         self._deadline = math.inf
         self._schema = None
@@ -214,7 +222,7 @@ class Engine:
             refuse_named_parameters(sql)
         self._guard.actions = []
 
-    def _reckon(self, sql: str, params: Sequence[SqlValue], text: _Text) -> Cost:
+    def _reckon(self, sql: str, params: Sequence[SqlValue], text: Text) -> Cost:
         """The cost of a text that has just run for the first time under this schema."""
         actions = self._guard.actions
         if not actions:  # it was still compiled from an earlier time: compile it again, in vain
@@ -227,6 +235,7 @@ class Engine:
                 return _UNCHANGED
             return self._meter.cost(text.kind, sql, params, actions)
         text.cost = self._meter.cost(text.kind, sql, params, actions)
+        text.joined = joined(sql) if text.cost.joins and text.cost.plain else None
         return text.cost
 
     def _note_schema(self) -> bool:
@@ -236,8 +245,7 @@ class Engine:
             return False
         self._schema = version
         self._meter.forget()
-        for text in self._texts.values():
-            text.cost = None
+        self._texts.forget()
         return True
 
     def _number(self, pragma: str) -> int:

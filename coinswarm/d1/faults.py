@@ -28,6 +28,8 @@ NOT_UTF8: Final = "Could not decode to UTF-8"
 """How Python begins its complaint about a TEXT value that is none."""
 
 Failure = sqlite3.Error | ArithmeticError | MemoryError | TypeError | ValueError
+FAILURES: Final = (sqlite3.Error, ArithmeticError, MemoryError, TypeError, ValueError)
+"""Besides its own errors, Python's sqlite3 raises these for values that SQLite cannot hold and programs too long."""
 """What Python's sqlite3 raises for a statement or for values that SQLite cannot hold."""
 
 Probe = Callable[[str], "str | None"]

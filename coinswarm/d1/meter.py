@@ -60,6 +60,8 @@ class Cost:
     """Rows are found through an index, or the reading stops early: only those that came out are known."""
     plain: bool = True
     """Neither scans nor looks up: `reads` is all it reads."""
+    joins: bool = False
+    """An insert that may run together with its like: the table gives out no row ids and refers to no other."""
 
     def rows_written(self, changed: int, direct: int) -> int:
         """Of one run that changed so many rows in all, and so many by itself (-1 if that is not known)."""
@@ -76,6 +78,7 @@ class _Table:
     """Columns whose change moves the row in every index."""
     indexes: tuple[frozenset[str] | None, ...]
     """The columns of each index b-tree; None for one over an expression."""
+    joins: bool
 
 
 class Meter:
@@ -123,7 +126,7 @@ class Meter:
             return Cost(deletes=True)
         if what == "insert":
             fixed = int(table.autoincrement)
-            return Cost(per_row=1 + len(table.indexes), fixed=fixed, reads=fixed)
+            return Cost(per_row=1 + len(table.indexes), fixed=fixed, reads=fixed, joins=table.joins)
         columns = {a.second.lower() for a in actions if a.code == sqlite3.SQLITE_UPDATE and a.second}
         moved = bool(columns & table.key)
         return Cost(per_row=1 + sum(1 for index in table.indexes if moved or index is None or index & columns))
@@ -193,7 +196,8 @@ class Meter:
                 indexes.append(None if computed.intersection(columns) else frozenset(map(str.lower, columns)))
         if without_rowid or not own_index:
             key |= primary
-        return _Table("AUTOINCREMENT" in words, frozenset(key), tuple(indexes))
+        refers = execute(f"PRAGMA foreign_key_list({quoted(name)})").fetchone() is not None
+        return _Table("AUTOINCREMENT" in words, frozenset(key), tuple(indexes), without_rowid and not refers)
 
     def _is_virtual(self, name: str) -> bool:
         found = self._connection.execute(
