@@ -12,6 +12,8 @@ import pytest
 
 from coinswarm.limits import QUEUES as LIMITS
 from coinswarm.queue.types import OutgoingMessage
+from coinswarm.queue.wire import decode_object
+from coinswarm.server import queues as server_queues
 from tests.support.served import Api, served
 
 QUEUES = "/queues"
@@ -91,6 +93,19 @@ def test_put_replaces_all_settings_and_patch_only_those_it_names(api: Api) -> No
     assert api.result("GET", path)["queue_name"] == "renamed"
 
 
+def test_of_two_patches_at_once_neither_is_lost(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = f"{QUEUES}/{api.queue()}"
+
+    def meanwhile(body: bytes) -> dict[str, Any]:
+        monkeypatch.undo()
+        api.result("PATCH", path, {"settings": {"delivery_paused": True}})
+        return decode_object(body)
+
+    monkeypatch.setattr(server_queues, "decode_object", meanwhile)
+    patched = api.result("PATCH", path, {"settings": {"delivery_delay": 7}})
+    assert (patched["settings"]["delivery_paused"], patched["settings"]["delivery_delay"]) == (True, 7)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -157,8 +172,24 @@ def test_a_consumer_is_added_replaced_and_removed(api: Api) -> None:
     assert replaced["settings"] == {"batch_size": 5, "max_retries": 3, "visibility_timeout_ms": 1000, "retry_delay": 0}
     assert api.result("DELETE", one) is None
     assert api.result("GET", f"{QUEUES}/{queue_id}")["consumers"] == []
-    for method, body in (("GET", None), ("PUT", {"type": "http_pull"}), ("DELETE", None)):
-        assert api.refusal(method, one, body)[:2] == (404, 11005)
+    for method in ("GET", "DELETE"):
+        assert api.refusal(method, one)[:2] == (404, 11005)
+
+
+def test_a_put_of_a_consumer_that_is_not_there_adds_it_as_documented(api: Api) -> None:
+    path = f"{QUEUES}/{api.queue(pulled=False)}/consumers"
+    added = api.result("PUT", f"{path}/{NOBODY}", {"type": "http_pull", "settings": {"batch_size": 7}})
+    assert (added["consumer_id"], added["settings"]["batch_size"]) == (NOBODY, 7)
+    assert api.result("GET", path) == [added]
+
+
+def test_a_put_adds_no_second_consumer_and_none_under_an_id_that_cannot_be_its_own(api: Api) -> None:
+    path = f"{QUEUES}/{api.queue()}/consumers"
+    (there,) = api.result("GET", path)
+    assert api.refusal("PUT", f"{path}/{NOBODY}", {"type": "http_pull"})[:2] == (409, 11004)
+    other = f"{QUEUES}/{api.queue('other', pulled=False)}/consumers"
+    for taken_or_malformed in (there["consumer_id"], "x"):
+        assert api.refusal("PUT", f"{other}/{taken_or_malformed}", {"type": "http_pull"})[:2] == (404, 11005)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +282,31 @@ def test_a_lease_that_is_over_is_warned_about_by_name(api: Api) -> None:
     assert ack(api, queue_id, [{"lease_id": "nonsense"}])["warnings"]
 
 
+@pytest.mark.parametrize(
+    ("acks", "retries", "counts"), [(2, 0, (1, 0)), (1, 1, (1, 0)), (0, 2, (0, 1))], ids=["acks", "both", "retries"]
+)
+def test_a_lease_named_twice_counts_once_for_what_became_of_it(
+    api: Api, acks: int, retries: int, counts: tuple[int, int]
+) -> None:
+    queue_id = api.queue()
+    push(api, queue_id, "a")
+    (message,) = pull(api, queue_id)
+    lease = {"lease_id": message["lease_id"]}
+    body = {"acks": [lease] * acks, "retries": [lease] * retries}
+    answer = api.result("POST", f"{QUEUES}/{queue_id}/messages/ack", body)
+    assert (answer["ackCount"], answer["retryCount"]) == counts
+    assert list(answer["warnings"]) == [message["lease_id"]]
+
+
+def test_a_retry_that_was_the_last_counts_as_one(api: Api) -> None:
+    queue_id = api.queue(pulled=False)
+    api.result("POST", f"{QUEUES}/{queue_id}/consumers", {"type": "http_pull", "settings": {"max_retries": 0}})
+    push(api, queue_id, "a")
+    (message,) = pull(api, queue_id)
+    body = {"retries": [{"lease_id": message["lease_id"]}]}
+    assert api.result("POST", f"{QUEUES}/{queue_id}/messages/ack", body)["retryCount"] == 1
+
+
 def test_delays_are_the_messages_before_the_batchs_before_the_queues(api: Api) -> None:
     queue_id = api.queue()
     api.result("PATCH", f"{QUEUES}/{queue_id}", {"settings": {"delivery_delay": 30}})
@@ -275,13 +331,14 @@ def test_a_paused_queue_takes_messages_and_gives_none(api: Api) -> None:
     assert bodies(pull(api, queue_id)) == ["a"]
 
 
-def test_without_a_pull_consumer_there_is_no_pull(api: Api) -> None:
+@pytest.mark.parametrize("action", ["pull", "ack"])
+def test_without_a_pull_consumer_there_is_no_pull_and_no_ack(api: Api, action: str) -> None:
     queue_id = api.queue(pulled=False)
-    refusal = api.refusal("POST", f"{QUEUES}/{queue_id}/messages/pull", {})
+    refusal = api.refusal("POST", f"{QUEUES}/{queue_id}/messages/{action}", {})
     assert refusal[:2] == (405, 10026)
     assert "pull" in refusal.message
     api.result("POST", f"{QUEUES}/{queue_id}/consumers", {"type": "worker", "script_name": "w"})
-    assert api.refusal("POST", f"{QUEUES}/{queue_id}/messages/pull", {}).status == 405
+    assert api.refusal("POST", f"{QUEUES}/{queue_id}/messages/{action}", {}).status == 405
 
 
 def test_a_peek_takes_no_lease_and_its_refs_can_be_purged(api: Api) -> None:
@@ -314,6 +371,7 @@ def test_a_peek_takes_no_lease_and_its_refs_can_be_purged(api: Api) -> None:
         ("/batch", {"messages": [{"body": 1}] * 101}, 400, 10206),
         ("/batch", {"messages": [{"body": "x" * 100_000}] * 3}, 413, 10205),
         ("/pull", {"batch_size": 101}, 400, 10026),
+        ("/pull", {"visibility_timeout_ms": 0}, 400, 10026),
         ("/ack", b"nonsense", 400, 10026),
         ("/ack", {"acks": [{}]}, 400, 10026),
         ("/peek", {"batch_size": 0}, 400, 10026),

@@ -143,8 +143,7 @@ def update(
             "nothing to update", hint="Give --delivery-delay-secs or --message-retention-period-secs, or both."
         )
     with run.queues(remote=remote, write=f"change the settings of {name}", yes=yes) as store:
-        settings = _changed(store.info(name).settings, delay, retention)
-        row = described(store, store.update(name, settings))
+        row = described(store, store.change(name, lambda settings: _changed(settings, delay, retention)))
     run.report(row, lambda: render.line(f"Updated queue {name}."))
 
 
@@ -228,8 +227,7 @@ def _pause(run: Run, name: str, *, paused: bool, remote: bool, yes: bool) -> Non
     from coinswarm import render
 
     with run.queues(remote=remote, write=f"pause or resume {name}", yes=yes) as store:
-        settings = replace(store.info(name).settings, delivery_paused=paused)
-        row = described(store, store.update(name, settings))
+        row = described(store, store.change(name, lambda settings: replace(settings, delivery_paused=paused)))
     word = "Paused" if paused else "Resumed"
     steps = [f"coinswarm queues resume-delivery {name}"] if paused else then(run, name)
     run.report(row, lambda: render.line(f"{word} delivery from {name}."), *steps)

@@ -34,7 +34,7 @@ def attach_consumer(subject: Subject) -> str:
     with _queues(subject) as store:
         info = store.info(name)
         if info.settings.delivery_paused:
-            store.update(name, replace(info.settings, delivery_paused=False))
+            store.change(name, lambda settings: replace(settings, delivery_paused=False))
             return f"resumed delivery from {name}"
         if not info.consumers:
             dead = declared.dead_letter_queue if declared else None

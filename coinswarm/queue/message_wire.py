@@ -124,7 +124,7 @@ def decode_pull(body: bytes) -> tuple[int | None, int | None]:
     timeout = document.get("visibility_timeout_ms", document.get("visibility_timeout"))
     return (
         whole(document.get("batch_size"), "batch_size", 1, QUEUES.batch_messages),
-        whole(timeout, "visibility_timeout_ms", 0, QUEUES.visibility_timeout_ms),
+        whole(timeout, "visibility_timeout_ms", 1, QUEUES.visibility_timeout_ms),
     )
 
 

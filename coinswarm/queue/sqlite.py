@@ -5,13 +5,14 @@ https://developers.cloudflare.com/queues/configuration/configure-queues/
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import astuple, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from coinswarm.clock import Clock, SystemClock
 from coinswarm.errors import ConsumerExists, ConsumerNotFound, QueueExists
@@ -23,6 +24,8 @@ from coinswarm.queue.registry import SQL
 from coinswarm.queue.types import ConsumerInfo, ConsumerSettings, QueueInfo, QueueSettings
 from coinswarm.queue.usage import Usage
 from coinswarm.storage import BUSY_TIMEOUT_SECONDS
+
+_CONSUMER_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class SqliteQueueStore:
@@ -74,11 +77,18 @@ class SqliteQueueStore:
 
         Raises `QueueNotFound`, `InvalidQueueSettings`, `InvalidQueueName`, `QueueExists`.
         """
-        rules.check_queue(settings)
+        return self.change(name, lambda _: settings, new_name=new_name)
+
+    def change(
+        self, name: str, changed: Callable[[QueueSettings], QueueSettings], *, new_name: str | None = None
+    ) -> QueueInfo:
+        """As `update`, with what `changed` makes of the settings there are; nobody else changes them in between."""
         target = name if new_name is None else new_name
         rules.check_name(target)
         with self._file.operation():
             number = registry.number_of(self._file, name)
+            settings = changed(registry.info(self._file, name).settings)
+            rules.check_queue(settings)
             if target != name:
                 self._check_free(target)
                 for consumer in registry.info(self._file, name).consumers:
@@ -107,14 +117,7 @@ class SqliteQueueStore:
     def add_consumer(self, name: str, consumer: ConsumerSettings) -> ConsumerInfo:
         rules.check_consumer(name, consumer)
         with self._file.operation():
-            registry.number_of(self._file, name)
-            for there in registry.info(self._file, name).consumers:
-                script = there.settings.script_name or ""
-                words = f"http remove {name}" if there.settings.type == "http_pull" else f"remove {name} {script}"
-                raise ConsumerExists(
-                    f"queue {name} already has a consumer; a queue has at most one",
-                    hint=f"Remove it first: coinswarm queues consumer {words.rstrip()}",
-                )
+            self._check_no_other(name)
             return self._put_consumer(name, secrets.token_hex(16), consumer)
 
     def update_consumer(self, name: str, consumer_id: str, consumer: ConsumerSettings) -> ConsumerInfo:
@@ -122,6 +125,18 @@ class SqliteQueueStore:
         rules.check_consumer(name, consumer)
         with self._file.operation():
             self._check_consumer(name, consumer_id)
+            return self._put_consumer(name, consumer_id, consumer)
+
+    def put_consumer(self, name: str, consumer_id: str, consumer: ConsumerSettings) -> ConsumerInfo:
+        """As `update_consumer`; where the queue has no consumer, it gets this one under this id.
+
+        Raises `ConsumerExists` where it has another, `ConsumerNotFound` for an id that it cannot have.
+        """
+        rules.check_consumer(name, consumer)
+        with self._file.operation():
+            self._check_no_other(name, consumer_id)
+            if not registry.info(self._file, name).consumers and not self._is_free_id(consumer_id):
+                self._check_consumer(name, consumer_id)
             return self._put_consumer(name, consumer_id, consumer)
 
     def remove_consumer(self, name: str, consumer_id: str) -> None:
@@ -181,15 +196,26 @@ class SqliteQueueStore:
         return self._file.transaction()
 
     def _set_paused(self, name: str, *, paused: bool) -> QueueInfo:
-        with self._file.operation():
-            number = registry.number_of(self._file, name)
-            settings = replace(registry.info(self._file, name).settings, delivery_paused=paused)
-            registry.update(self._file, number, name, settings, self._clock.now_ms())
-            return registry.info(self._file, name)
+        return self.change(name, lambda settings: replace(settings, delivery_paused=paused))
 
     def _check_free(self, name: str) -> None:
         if registry.number_or_none(self._file, name) is not None:
             raise QueueExists(f"Queue name '{name}' is already taken. Please use a different name and try again.")
+
+    def _check_no_other(self, name: str, consumer_id: str | None = None) -> None:
+        for there in registry.info(self._file, name).consumers:
+            if there.consumer_id == consumer_id:
+                continue
+            script = there.settings.script_name or ""
+            words = f"http remove {name}" if there.settings.type == "http_pull" else f"remove {name} {script}"
+            raise ConsumerExists(
+                f"queue {name} already has a consumer; a queue has at most one",
+                hint=f"Remove it first: coinswarm queues consumer {words.rstrip()}",
+            )
+
+    def _is_free_id(self, consumer_id: str) -> bool:
+        taken = (consumer.consumer_id for info in registry.infos(self._file) for consumer in info.consumers)
+        return bool(_CONSUMER_ID.fullmatch(consumer_id)) and consumer_id not in taken
 
     def _check_consumer(self, name: str, consumer_id: str) -> None:
         if consumer_id not in [consumer.consumer_id for consumer in registry.info(self._file, name).consumers]:

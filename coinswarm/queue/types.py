@@ -5,7 +5,7 @@ A body is opaque here: nothing in this package knows what a candle is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -229,6 +229,12 @@ class QueueStore(Protocol):
         ...
 
     def update(self, name: str, settings: QueueSettings, *, new_name: str | None = None) -> QueueInfo: ...
+
+    def change(
+        self, name: str, changed: Callable[[QueueSettings], QueueSettings], *, new_name: str | None = None
+    ) -> QueueInfo:
+        """As `update`, with what `changed` makes of the settings there are."""
+        ...
 
     def delete(self, name: str) -> None:
         """Delete the queue, its messages and its consumer."""

@@ -13,7 +13,7 @@ from coinswarm.d1.catalogue import Catalogue
 from coinswarm.d1.snapshots import WINDOW_DAYS, Snapshots
 from coinswarm.d1.time_travel import TimeTravel
 from coinswarm.errors import QueueNotFound
-from coinswarm.queue.types import Queue, QueueInfo, QueueStore
+from coinswarm.queue.types import ConsumerInfo, ConsumerSettings, Queue, QueueInfo, QueueStore
 from coinswarm.queue.usage import Usage as QueueUsage
 from coinswarm.server.jobs import Jobs
 from coinswarm.server.schedules import Schedules
@@ -34,6 +34,10 @@ class AccountQueues(QueueStore, Protocol):
 
     def usage(self) -> list[QueueUsage]:
         """What Cloudflare would have billed, by day and queue."""
+        ...
+
+    def put_consumer(self, name: str, consumer_id: str, consumer: ConsumerSettings) -> ConsumerInfo:
+        """Replace the queue's consumer, or add it under this id. Raises `ConsumerExists`, `ConsumerNotFound`."""
         ...
 
     def delete_messages(self, name: str, ids: Iterable[str]) -> list[str]:

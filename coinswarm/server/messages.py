@@ -14,12 +14,12 @@ from coinswarm.queue.message_wire import (
     peeked_json,
     pulled_json,
 )
-from coinswarm.queue.types import Queue, QueueInfo
+from coinswarm.queue.types import ConsumerSettings, Queue, QueueInfo
 from coinswarm.queue.wire import decode_object
 from coinswarm.server.account import Account
 from coinswarm.server.calls import Answer, Call, Route
 
-_STALE: Final = "The lease is over: the message was delivered again, or is gone."
+_STALE: Final = "The lease is over: the message was settled, delivered again, or is gone."
 _PULLED_BY_DEFAULT: Final = 10
 
 
@@ -39,9 +39,7 @@ def push_batch(account: Account, call: Call) -> Answer:
 def pull(account: Account, call: Call) -> Answer:
     """What the request leaves out, the queue's http_pull consumer says."""
     info, queue = _open(account, call)
-    consumer = next((c.settings for c in info.consumers if c.settings.type == "http_pull"), None)
-    if consumer is None:
-        raise HttpPullDisabled(f"Queue {info.name} has no http_pull consumer: HTTP pull is not enabled for it.")
+    consumer = _pull_consumer(info)
     batch_size, visibility_timeout_ms = decode_pull(call.body)
     messages = queue.lease(
         batch_size or consumer.batch_size,
@@ -60,17 +58,24 @@ def pull(account: Account, call: Call) -> Answer:
 
 
 def ack(account: Account, call: Call) -> Answer:
-    """Leases that settle nothing any more are warned about, by lease; they are no error."""
-    _, queue = _open(account, call)
-    settlement = decode_ack(call.body)
-    stale = set(queue.settle(settlement).stale)
+    """Leases that settle nothing any more, or that are named twice, are warned about, by lease; they are no error."""
+    info, queue = _open(account, call)
+    _pull_consumer(info)
+    settled = queue.settle(decode_ack(call.body))
     return Answer(
         {
-            "ackCount": sum(lease not in stale for lease in settlement.acks),
-            "retryCount": sum(retry.lease_id not in stale for retry in settlement.retries),
-            "warnings": dict.fromkeys(sorted(stale), _STALE),
+            "ackCount": settled.acked,
+            "retryCount": settled.retried + settled.dead_lettered + settled.dropped,
+            "warnings": dict.fromkeys(sorted(settled.stale), _STALE),
         }
     )
+
+
+def _pull_consumer(info: QueueInfo) -> ConsumerSettings:
+    for consumer in info.consumers:
+        if consumer.settings.type == "http_pull":
+            return consumer.settings
+    raise HttpPullDisabled(f"Queue {info.name} has no http_pull consumer: HTTP pull is not enabled for it.")
 
 
 def peek(account: Account, call: Call) -> Answer:

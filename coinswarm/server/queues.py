@@ -55,9 +55,12 @@ def merge(account: Account, call: Call) -> Answer:
 def _update(account: Account, call: Call, base: QueueSettings | None) -> Answer:
     info = account.queue(call.ids["queue"])
     body = decode_object(call.body)
-    settings = _settings(info.settings if base is None else base, body)
     new_name = _name(body) if body.get("queue_name") is not None else None
-    return Answer(queue_json(account.queues.update(info.name, settings, new_name=new_name)))
+    # One step of the store: what another request changes meanwhile is neither lost nor brought back.
+    changed = account.queues.change(
+        info.name, lambda there: _settings(there if base is None else base, body), new_name=new_name
+    )
+    return Answer(queue_json(changed))
 
 
 def delete(account: Account, call: Call) -> Answer:
@@ -100,10 +103,11 @@ def consumer(account: Account, call: Call) -> Answer:
     return Answer(consumer_json(found, info.name))
 
 
-def update_consumer(account: Account, call: Call) -> Answer:
-    info, found = _consumer(account, call)
-    updated = account.queues.update_consumer(info.name, found.consumer_id, decode_consumer(call.body))
-    return Answer(consumer_json(updated, info.name))
+def put_consumer(account: Account, call: Call) -> Answer:
+    """Documented as an upsert: a queue without a consumer gets this one, under the id of the path."""
+    info = account.queue(call.ids["queue"])
+    put = account.queues.put_consumer(info.name, call.ids["consumer"], decode_consumer(call.body))
+    return Answer(consumer_json(put, info.name))
 
 
 def remove_consumer(account: Account, call: Call) -> Answer:
@@ -137,6 +141,6 @@ ROUTES: Final = (
     Route("GET", _CONSUMERS, consumers),
     Route("POST", _CONSUMERS, add_consumer),
     Route("GET", _CONSUMER, consumer),
-    Route("PUT", _CONSUMER, update_consumer),
+    Route("PUT", _CONSUMER, put_consumer),
     Route("DELETE", _CONSUMER, remove_consumer),
 )

@@ -248,7 +248,7 @@ SCHEMAS: Final[Schema] = {
     "Pull": sent(
         {
             "batch_size": or_null(whole(1, QUEUES.batch_messages)),
-            "visibility_timeout_ms": or_null(whole(0, QUEUES.visibility_timeout_ms)),
+            "visibility_timeout_ms": or_null(whole(1, QUEUES.visibility_timeout_ms)),
         }
     ),
     "Ack": sent(

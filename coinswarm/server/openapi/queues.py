@@ -121,7 +121,7 @@ OPERATIONS: Final = {
         "Describe a consumer", ref("Consumer"), faults=(*_FAULTS, fault(ConsumerNotFound))
     ),
     f"PUT {_CONSUMERS}/{{consumer}}": Operation(
-        "Replace a consumer",
+        "Replace a consumer, or add it to a queue that has none",
         ref("Consumer"),
         ref("ConsumerRequest"),
         faults=(*_CONSUMER_FAULTS, fault(ConsumerNotFound)),
@@ -147,17 +147,14 @@ OPERATIONS: Final = {
         ),
         ref("Pull"),
         body_required=False,
-        faults=(
-            *(*_MESSAGE_FAULTS, *_BODY_FAULTS, fault(HttpPullDisabled), fault(QueuePaused)),
-            *(fault(InvalidConsumerSettings), fault(BatchCountOutOfBounds)),
-        ),
+        faults=(*_MESSAGE_FAULTS, *_BODY_FAULTS, fault(HttpPullDisabled), fault(QueuePaused)),
     ),
     f"POST {_MESSAGES}/ack": Operation(
-        "Settle leased messages; leases that settle nothing any more are warned about",
+        "Settle leased messages; leases that settle nothing any more, or are named twice, are warned about",
         told({"ackCount": forms.COUNT, "retryCount": forms.COUNT, "warnings": mapped(forms.TEXT)}),
         ref("Ack"),
         body_required=False,
-        faults=(*_MESSAGE_FAULTS, *_BODY_FAULTS),
+        faults=(*_MESSAGE_FAULTS, *_BODY_FAULTS, fault(HttpPullDisabled)),
     ),
     f"POST {_MESSAGES}/peek": Operation(
         "Look at messages without leasing them",
