@@ -9,6 +9,7 @@ import base64
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -28,6 +29,8 @@ MAYBE_RUNNING: Final = (
 _BLANKS: Final = ("\t", "\r", "\n")
 _FORMULA: Final = ("=", "+", "-", "@", "|", "%", "＝", "＋", "－", "＠")
 """With the full-width forms, which spreadsheets read as the others."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""Half a surrogate pair: JSON can hold it, UTF-8 cannot."""
 CSV_COLUMNS: Final = ("id", "queue", "reason", "dead_lettered_ms", "row", "fault", *FIELDS)
 
 
@@ -167,9 +170,10 @@ def csv_lines(records: Sequence[DeadLetterRecord], *, header: bool = False) -> t
 
 def guarded(cell: object) -> object:
     """`cell` as a spreadsheet shall show and not run it."""
-    if isinstance(cell, str) and (cell[:1] in _BLANKS or cell.lstrip().startswith(_FORMULA)):
-        return "'" + cell
-    return cell
+    if not isinstance(cell, str):
+        return cell
+    quote = "'" if cell[:1] in _BLANKS or cell.lstrip().startswith(_FORMULA) else ""
+    return quote + _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,13 @@ def _changed(record: DeadLetterRecord, changes: Sequence[str]) -> bytes:
             if not isinstance(value, dict):
                 raise UsageError("a row of it is no object", hint="Give the whole body: --body FILE.")
             value[name] = json.loads(text) if _is_json(text.encode()) else text
-    return json.dumps(values).encode()
+    try:
+        return json.dumps(values, allow_nan=False).encode()
+    except ValueError:
+        raise UsageError(
+            "a number of it is larger than any that can be stored",
+            hint="Set it too, or give the whole body: --body FILE.",
+        ) from None
 
 
 def _is_json(data: bytes) -> bool:

@@ -7,6 +7,7 @@ Unknown fields are passed over, missing ones are faults; `volumeFrom` and `volum
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice, repeat
@@ -158,9 +159,9 @@ def _decode_row_by_row(body: bytes, taken: float) -> Decoded:
 def raw_rows(body: bytes) -> list[Any]:
     """What a body holds, row by row and whatever it is. Raises `InvalidPayload` for a body that holds no rows."""
     try:
-        value = msgspec.json.decode(body)
+        value = _any_json(body)
         if isinstance(value, str):
-            value = msgspec.json.decode(value)
+            value = _any_json(value)
     except _UNREADABLE as error:
         raise InvalidPayload(f"the body is not JSON: {error}" if body else "the body is empty") from None
     if isinstance(value, dict):
@@ -168,6 +169,25 @@ def raw_rows(body: bytes) -> list[Any]:
     if isinstance(value, list):
         return value
     raise InvalidPayload(f"the body is a JSON {type(value).__name__}, not an array or object of candles")
+
+
+def _any_json(text: bytes | str) -> Any:
+    """Also JSON that msgspec refuses as a whole for one number beyond any double or half a surrogate pair.
+
+    Both are what `JSON.stringify` may write, and a fault of their row alone.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        try:
+            return json.loads(text if isinstance(text, str) else text.decode(), parse_constant=_refuse)
+        except ValueError:
+            pass
+        raise
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _sort_out(rows: Iterable[tuple[int, Any]], taken: float) -> Decoded:

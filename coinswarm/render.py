@@ -24,8 +24,11 @@ PIPED_WIDTH = 240
 """Columns where there is no terminal to fit into."""
 
 
-_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-"""What JSON lets through and a terminal may obey: C1 controls, and characters that turn the direction of text."""
+_STEERING = re.compile(r"[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+"""What JSON lets through and a terminal may obey: C1 controls, and characters that turn the direction of text.
+
+And half a surrogate pair, which no stream can write.
+"""
 
 
 class _Draft(io.StringIO):

@@ -142,6 +142,31 @@ def test_the_good_rows_of_a_half_valid_message_are_stored_and_the_others_named(p
     assert reason.endswith("; row 3: unknown timeframe '7h'")
 
 
+@pytest.mark.parametrize(("field", "text"), [("volumeFrom", "1e400"), ("symbol", r'"\ud800"')])
+def test_a_row_that_only_json_can_hold_is_corrected_alone(pipeline: CommandLine, field: str, text: str) -> None:
+    right = row(9)[field]
+    sent = body(*map(row, range(9)), row(9, **{field: "HERE"})).replace('"HERE"', text)
+    _, letter = send(pipeline, body(row(10)), sent)
+    assert consume(pipeline).json["rows"] == {"received": 11, "inserted": 10, "duplicate": 0, "rejected": 1}
+    for words in (("list",), ("list", "--json"), ("show", letter), ("export",), ("export", "--format", "csv")):
+        assert pipeline("queues", "dlq", *words).exit_code == 0
+    shown = pipeline("queues", "dlq", "show", letter, "--json")
+    assert "Infinity" not in shown.out
+    assert shown.json["body"] == sent
+    resent = pipeline("queues", "dlq", "resend", letter, "--set", f"9.{field}={json.dumps(right)}")
+    assert resent.exit_code == 0
+    assert consume(pipeline).json["rows"] == {"received": 10, "inserted": 1, "duplicate": 9, "rejected": 0}
+
+
+def test_a_correction_that_leaves_a_number_beyond_any_double_says_so(pipeline: CommandLine) -> None:
+    sent = body(row(0, close="HERE"), row(1, high=1.0)).replace('"HERE"', "1e400")
+    (letter,) = send(pipeline, sent)
+    consume(pipeline)
+    refused = pipeline("queues", "dlq", "resend", letter, "--set", "1.high=105")
+    assert refused.exit_code == 2
+    assert "a number of it is larger than any that can be stored" in refused.err
+
+
 def test_a_redriven_message_is_refused_again_and_stores_nothing_twice(pipeline: CommandLine) -> None:
     send(pipeline, body(row(0), row(1, high=1.0)))
     consume(pipeline)

@@ -133,6 +133,39 @@ def test_a_bad_row_is_named_and_takes_no_good_row_along(change: dict[str, object
     assert re.search(reason, decoded.faults[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("close", "1e400", "prices must be finite"),
+        ("volumeFrom", "-1e999", "volumeFrom must be finite"),
+        ("timestamp", "1e400", "Expected `int`"),
+        ("symbol", r'"BTC-\ud800"', "symbol and source must be printable"),
+        ("timeframe", r'"\udfff"', "unknown timeframe"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_number_or_text_that_only_json_can_hold_takes_no_good_row_along(
+    name: str, text: str, reason: str, wrapped: bool
+) -> None:
+    sent = body([candle(), candle(**{name: "HERE"}), candle(source="kraken")]).replace(b'"HERE"', text.encode())
+    decoded = decode(json.dumps(sent.decode()).encode() if wrapped else sent, taken_ms=SENT_MS)
+    assert [c.source for c in decoded.candles] == ["binance", "kraken"]
+    assert len(decoded.faults) == 1
+    assert decoded.faults[0].startswith(f"row 1: {reason}")
+    decoded.faults[0].encode()  # is stored as the reason
+
+
+def test_what_a_field_nobody_reads_holds_is_no_fault() -> None:
+    sent = body([candle(note="HERE")]).replace(b'"HERE"', rb'["\ud800", 1e400]')
+    assert decode(sent, taken_ms=SENT_MS).faults == []
+
+
+@pytest.mark.parametrize("text", [b"[NaN]", b"[Infinity]", b"[1e400,]", b'["\xed\xa0\x80"]', b"\xef\xbb\xbf[1e400]"])
+def test_what_is_no_json_is_none_for_either_parser(text: bytes) -> None:
+    with pytest.raises(InvalidPayload, match="the body is not JSON"):
+        decode(text, taken_ms=SENT_MS)
+
+
 @pytest.mark.parametrize("missing", ["symbol", "timeframe", "volumeFrom", "source"])
 def test_a_missing_field_is_a_fault_never_a_guess(missing: str) -> None:
     row = candle()

@@ -5,6 +5,7 @@ Here are the commands that look; those that move something are in `dead_letter_m
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -103,7 +104,9 @@ def show_dead_letter(run: Run, message_id: MessageId, name: Name = None, remote:
     with desk_of(run, name, remote) as (queue, desk):
         record = desk.show(message_id)
     found = look(record)
-    rows = [{"row": r.index, "fault": r.fault, "offending": r.offending, "value": r.value} for r in found.rows]
+    rows = [
+        {"row": r.index, "fault": r.fault, "offending": r.offending, "value": _in_json(r.value)} for r in found.rows
+    ]
     described = document(record) | body_document(record) | {"fault": found.fault, "rows": rows}
 
     def show() -> None:
@@ -127,6 +130,13 @@ def show_dead_letter(run: Run, message_id: MessageId, name: Name = None, remote:
     if found.faults:
         steps.insert(0, f"coinswarm queues dlq resend {record.id} {queue} --set ROW.FIELD=VALUE")
     run.report(described, show, *steps)
+
+
+def _in_json(value: Any) -> Any:
+    """A number beyond any double as text: the body had digits for it, JSON has no word."""
+    if not isinstance(value, dict):
+        return value
+    return {name: str(v) if isinstance(v, float) and not math.isfinite(v) else v for name, v in value.items()}
 
 
 def _facts(record: DeadLetterRecord) -> list[tuple[str, object]]:
