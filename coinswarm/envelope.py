@@ -6,6 +6,7 @@ the SDKs believe the HTTP status, so both always say the same. https://developer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -67,6 +68,20 @@ def encode_error(error: CloudflareError) -> bytes:
         listed.append({"code": 7000, "message": "No route for that URI"})
     result: list[object] | None = [] if isinstance(error, errors.SqlError) else None  # as the API was seen to answer
     return msgspec.json.encode({"result": result, "success": False, "errors": listed, "messages": []})
+
+
+_ESCAPE: Final = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)", re.DOTALL)
+"""One escape of a JSON text, or two that make a surrogate pair; half a pair is the group."""
+
+
+def why_refused(body: bytes, error: Exception) -> str:
+    """How a request's body went wrong, behind the words "The body": msgspec takes half a surrogate pair for its end."""
+    half = next((found[1] for found in _ESCAPE.finditer(body) if found[1]), None)
+    if half is not None:
+        return f"holds half a surrogate pair, \\{half.decode('ascii', 'replace')}, which UTF-8 cannot hold"
+    if "out of range" in str(error):
+        return "holds a number beyond any double"
+    return f"is not JSON: {error}"
 
 
 _CLASSES: Final[Mapping[int, type[CloudflareError]]] = {

@@ -235,6 +235,27 @@ def test_what_production_refuses_is_refused_with_7500(api: Api, body: Any, messa
     assert message in refusal.message
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (r'"\ud800"', r"holds half a surrogate pair, \ud800, which UTF-8 cannot hold"),
+        (r'"\\ud800 \uDFFFx"', r"holds half a surrogate pair, \uDFFF, which UTF-8 cannot hold"),
+        ("1e400", "holds a number beyond any double"),
+        ('"', "is not JSON: Input data was truncated"),
+    ],
+)
+def test_a_parameter_that_cannot_be_bound_is_told_truly(api: Api, text: str, reason: str) -> None:
+    body = f'{{"sql": "SELECT ?", "params": [{text}'.encode() + (b"" if text == '"' else b"]}")
+    refusal = api.refusal("POST", f"/d1/database/{DATABASE}/query", body)
+    assert refusal == (400, 7400, f"The request's body {reason}")
+
+
+def test_a_whole_surrogate_pair_is_one_character(api: Api) -> None:
+    body = rb'{"sql": "SELECT ? AS v", "params": ["\ud83d\ude00\\ud800"]}'
+    (result,) = api.result("POST", f"/d1/database/{DATABASE}/query", body)
+    assert result["results"] == [{"v": "\U0001f600\\ud800"}]
+
+
 def test_a_malformed_query_is_400_with_7400(api: Api) -> None:
     assert api.refusal("POST", f"{BASE}/{DATABASE}/query", {}) == (400, 7400, "Invalid property: sql => Required")
     assert api.refusal("POST", f"{BASE}/{DATABASE}/raw", b"{")[:2] == (400, 7400)

@@ -385,6 +385,14 @@ def test_a_refused_request_has_its_code_and_stores_nothing(
     assert metrics(api, queue_id)["backlog_count"] == 0
 
 
+def test_half_a_surrogate_pair_in_a_text_is_told_as_that(api: Api) -> None:
+    queue_id = api.queue()
+    body = rb'{"body": "\ud800", "content_type": "text"}'
+    refusal = api.refusal("POST", f"{QUEUES}/{queue_id}/messages", body)
+    assert refusal[:2] == (400, 10208)
+    assert "half a surrogate pair" in refusal.message
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "code"),
     [

@@ -120,7 +120,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The request's body is not JSON: {error}") from None
+        raise InvalidRequest(f"The request's body {envelope.why_refused(body, error)}") from None
     if not isinstance(document, dict):
         raise InvalidRequest("The request's body has to be a JSON object")
     return document

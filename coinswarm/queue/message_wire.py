@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from coinswarm.envelope import why_refused
 from coinswarm.errors import (
     DelayOutOfBounds,
     InvalidMessage,
@@ -86,7 +87,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     except (msgspec.ValidationError, RecursionError) as error:
         raise InvalidMessageBody(f"The body is not what this endpoint takes: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedMessageBody(f"The body is not JSON: {error}") from None
+        raise MalformedMessageBody(f"The body {why_refused(body, error)}") from None
 
 
 def _outgoing(pushed: _Pushed) -> OutgoingMessage:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 
+from coinswarm.envelope import why_refused
 from coinswarm.errors import InvalidConsumerSettings, InvalidQueueRequest, InvalidQueueSettings
 from coinswarm.limits import QUEUE_DEFAULTS
 from coinswarm.queue.types import ConsumerInfo, ConsumerSettings, QueueInfo, QueueSettings
@@ -30,7 +31,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidQueueRequest(f"invalid request body: {error}") from None
+        raise InvalidQueueRequest(f"invalid request body: it {why_refused(body, error)}") from None
     if not isinstance(document, dict):
         raise InvalidQueueRequest("invalid request body: it has to be a JSON object")
     return document
