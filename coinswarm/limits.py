@@ -54,6 +54,8 @@ class D1Limits:
     """One string, blob or row."""
     columns: int = 100
     query_seconds: int = 30
+    isolate_bytes: int = 128_000_000
+    """Memory. https://developers.cloudflare.com/workers/platform/limits/#memory (read 2026-11-23)."""
     like_pattern_bytes: int = 50
     function_arguments: int = 32
     database_bytes: int = 10_000_000_000

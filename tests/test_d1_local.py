@@ -6,8 +6,10 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,8 +18,9 @@ from hypothesis import strategies as st
 from coinswarm.clock import ManualClock
 from coinswarm.d1.local import LocalDatabase
 from coinswarm.d1.path import database_key, database_path
-from coinswarm.d1.types import Database, Statement
+from coinswarm.d1.types import Database, SqlValue, Statement
 from coinswarm.errors import DatabaseUnavailable, SqlError, StorageError
+from tests.support.command_line import wait_until
 from tests.support.databases import ORIGINAL_TABLE, STORE, migrated, open_database, row, stored, value
 
 values = (
@@ -294,6 +297,100 @@ def test_a_call_is_over_after_thirty_seconds_and_nothing_of_it_is_left(tmp_path:
             database.batch([Statement("INSERT INTO u VALUES (1)")] * 40)
         clock.step = 0.0
         assert value(database, "SELECT count(*) FROM u") == 0
+
+
+class Blocking(list[SqlValue]):
+    """Parameters that wait when they are bound, with the call already running."""
+
+    def __init__(self) -> None:
+        super().__init__([1])
+        self.bound, self.go_on = threading.Event(), threading.Event()
+
+    def __len__(self) -> int:
+        self.bound.set()
+        assert self.go_on.wait(10)
+        return super().__len__()
+
+
+@contextmanager
+def occupied(database: LocalDatabase) -> Iterator[None]:
+    """A call runs as long as the block."""
+    blocking = Blocking()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(database.batch, [Statement("INSERT INTO t (c) VALUES (?)", blocking)])
+        try:
+            assert blocking.bound.wait(10)
+            yield
+        finally:
+            blocking.go_on.set()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"seconds": 0.01}, "D1 DB is overloaded. Requests queued for too long."),
+        ({"most_waiting": 0}, "D1 DB is overloaded. Too many requests queued."),
+    ],
+)
+def test_who_waits_too_long_or_is_one_too_many_is_told_in_d1s_words_and_may_try_again(
+    tmp_path: Path, options: dict[str, Any], words: str
+) -> None:
+    with closing(open_database(tmp_path / "d1.sqlite", **options)) as database:
+        database.execute("CREATE TABLE t (c)")
+        with occupied(database), pytest.raises(DatabaseUnavailable, match=words) as told:
+            database.execute("INSERT INTO t VALUES (2)")
+        assert told.value.retryable
+        assert value(database, "SELECT count(*) FROM t") == 1
+
+
+def test_the_thirty_seconds_of_a_call_begin_before_its_wait(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with closing(open_database(tmp_path / "d1.sqlite", clock=clock)) as database, ThreadPoolExecutor(1) as pool:
+        database.execute("CREATE TABLE t (c)")
+        with occupied(database):
+            waiting = pool.submit(database.batch, [Statement("INSERT INTO t VALUES (2)")])
+            wait_until(lambda: database._alone._waiting == 1, "the second call waits")
+            clock.advance(31)
+        with pytest.raises(DatabaseUnavailable, match="exceeded timeout"):
+            waiting.result()
+        assert value(database, "SELECT count(*) FROM t") == 0
+
+
+# The size of a reply
+
+
+def test_what_does_not_fit_is_refused_in_d1s_words_and_nothing_is_kept(tmp_path: Path) -> None:
+    with closing(open_database(tmp_path / "d1.sqlite", reply_bytes=1_000_000)) as database:
+        database.execute("CREATE TABLE t (a)")
+        for sql in (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, 'text' FROM n",
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9) SELECT zeroblob(100000) FROM n",
+            "INSERT INTO t SELECT a.value FROM json_each(?1) AS a, json_each(?1) RETURNING a",
+        ):
+            with pytest.raises(DatabaseUnavailable, match="D1 DB's isolate exceeded its memory limit and was reset"):
+                database.execute(sql, [str([*range(300)])] if "?1" in sql else [])
+        with pytest.raises(DatabaseUnavailable, match="exceeded its memory limit"):
+            database.batch([Statement("SELECT hex(zeroblob(200000))")] * 3)
+        assert value(database, "SELECT count(*) FROM t") == 0
+        assert len(database.batch([Statement("SELECT hex(zeroblob(200000))")] * 2)) == 2
+
+
+def test_a_reply_that_was_too_large_holds_no_old_state_of_the_file(tmp_path: Path) -> None:
+    with closing(open_database(tmp_path / "d1.sqlite", reply_bytes=10_000)) as database:
+        stored_numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 999) SELECT i FROM n"
+        database.execute(f"CREATE TABLE t (a); INSERT INTO t {stored_numbers}")
+        with pytest.raises(DatabaseUnavailable):
+            database.execute("SELECT a FROM t")
+        with closing(sqlite3.connect(database.path)) as other:
+            other.execute("DELETE FROM t")
+            other.commit()
+            assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+
+
+def test_all_rows_come_whatever_their_number(database: LocalDatabase) -> None:
+    for count in (0, 1, 15, 16, 17, 32, 1000):
+        sql = f"SELECT value FROM json_each('{[*range(count)]}')"
+        assert database.execute(sql)[0].rows == [(n,) for n in range(count)]
 
 
 def test_threads_share_one_database(database: LocalDatabase) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from coinswarm.d1 import faults
+from coinswarm.d1.fetching import Rows, fetched
 from coinswarm.d1.guard import Guard, Kind, refuse_named_parameters
 from coinswarm.d1.joining import TOGETHER, joined
 from coinswarm.d1.meter import Cost, Meter
@@ -17,7 +18,6 @@ from coinswarm.d1.texts import Text, Texts, note_new
 from coinswarm.d1.types import Meta, QueryResult, SqlValue, Statement
 from coinswarm.errors import DatabaseUnavailable, SqlError
 from coinswarm.failpoints import OPENED, failpoint
-from coinswarm.limits import D1
 from coinswarm.storage import connect, storage_error, translated
 
 SERVED_BY: Final = "coinswarm.local"
@@ -47,11 +47,19 @@ class Engine:
     """
 
     def __init__(
-        self, path: Path, *, monotonic: Callable[[], float], create: bool, busy_timeout: float, max_bytes: int
+        self,
+        path: Path,
+        *,
+        monotonic: Callable[[], float],
+        create: bool,
+        busy_timeout: float,
+        max_bytes: int,
+        reply_bytes: int,
     ) -> None:
         self._path = path
         self._monotonic = monotonic
         self._max_bytes = max_bytes
+        self._reply_bytes = self._room = reply_bytes
         self._deadline = math.inf
         self._guard = Guard()
         self._texts = Texts()
@@ -82,10 +90,11 @@ class Engine:
         failpoint("d1.closing")
         self._connection.close()
 
-    def run(self, statements: Sequence[Statement], *, lenient: bool = False) -> list[QueryResult]:
+    def run(self, statements: Sequence[Statement], *, deadline: float, lenient: bool = False) -> list[QueryResult]:
         """All statements in one transaction, or none. `lenient` replaces what is not UTF-8 instead of `NotUtf8`."""
         texts = [self._texts[sql] for sql, _ in statements]
-        self._deadline = self._monotonic() + D1.query_seconds
+        self._deadline = deadline
+        self._room = self._reply_bytes
         if lenient:
             self._connection.text_factory = _replacing
         try:
@@ -146,14 +155,14 @@ class Engine:
         for number, ((sql, params), text) in enumerate(zip(statements, texts, strict=True), start=before + 1):
             cost = text.cost
             columns: Sequence[str] = ()
-            rows: list[tuple[SqlValue, ...]] = []
+            rows: Rows = []
             try:
                 if cost is None:
                     self._watch(sql, params)
                 cursor.execute(sql, params)
                 if cursor.description is not None:
                     columns = [column[0] for column in cursor.description]
-                    rows = cursor.fetchall()
+                    rows, self._room = fetched(cursor, self._room)
                 after = connection.total_changes
                 changes = after - changed
                 direct = cursor.rowcount
@@ -213,6 +222,8 @@ class Engine:
     def _roll_back(self) -> None:
         self._deadline = math.inf
         self._schema = None
+        self._cursor.close()  # what it has not fetched would keep the file as it was for it
+        self._cursor = self._connection.cursor()
         if self._connection.in_transaction:
             with suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from coinswarm.clock import Clock, SystemClock
 from coinswarm.d1 import guard
 from coinswarm.d1.engine import Engine, NotUtf8
 from coinswarm.d1.splitter import split
 from coinswarm.d1.types import QueryResult, SqlValue, Statement
+from coinswarm.d1.waiting import OneAtATime
 from coinswarm.errors import SqlError, StorageError, StorageLocked
 from coinswarm.limits import D1
 from coinswarm.storage import BUSY_TIMEOUT_SECONDS, translated
+
+MOST_WAITING: Final = 32
+REPLY_BYTES: Final = 1_000_000_000
+"""Two million candles: for who asks on this machine. The server holds itself to what D1 has."""
 
 
 class LocalDatabase:
     """One local D1 database. Opened at the first call; one call runs at a time, as in D1.
 
     `bind_numbers_as_double` binds integers as doubles, which is what production does with every JSON number
-    (`typeof(?)` is `real`; a column of INTEGER affinity turns them back). `max_bytes` is D1's size limit.
+    (`typeof(?)` is `real`; a column of INTEGER affinity turns them back). `max_bytes` is D1's size limit. A call takes
+    `seconds` at most, waiting included, and its rows `reply_bytes` of memory; no more than `most_waiting` wait.
     """
 
     parallel = False
@@ -37,6 +43,9 @@ class LocalDatabase:
         busy_timeout: float = BUSY_TIMEOUT_SECONDS,
         max_bytes: int = D1.database_bytes,
         bind_numbers_as_double: bool = False,
+        seconds: float = D1.query_seconds,
+        most_waiting: int = MOST_WAITING,
+        reply_bytes: int = REPLY_BYTES,
     ) -> None:
         self.path = path
         self._name = name
@@ -46,7 +55,9 @@ class LocalDatabase:
         self._busy_timeout = busy_timeout
         self._max_bytes = max_bytes
         self._as_double = bind_numbers_as_double
-        self._lock = threading.Lock()
+        self._seconds = seconds
+        self._reply_bytes = reply_bytes
+        self._alone = OneAtATime(seconds=seconds, most=most_waiting)
         self._engine: Engine | None = None
         self._inode: tuple[int, int] | None = None
         self._closed = False
@@ -62,18 +73,19 @@ class LocalDatabase:
     def batch(self, statements: Sequence[Statement]) -> list[QueryResult]:
         """Run single statements in order in one transaction, one result each.
 
-        Raises `SqlError` with D1's text, `DatabaseUnavailable` after 30 seconds, or the `StorageError` of the file;
-        nothing was written then, and the object can be used again.
+        Raises `SqlError` with D1's text, `DatabaseUnavailable` after 30 seconds, where too many wait or for too large a
+        reply, or the `StorageError` of the file; nothing was written then, and the object can be used again.
         """
+        deadline = self._monotonic() + self._seconds
         if self._as_double:
             statements = [Statement(sql, as_doubles(params)) for sql, params in statements]
-        with self._lock:
+        with self._alone:
             engine = self._open()
             try:
                 try:
-                    return engine.run(statements)
+                    return engine.run(statements, deadline=deadline)
                 except NotUtf8:
-                    return engine.run(statements, lenient=True)
+                    return engine.run(statements, deadline=deadline, lenient=True)
             except StorageLocked:
                 raise
             except StorageError:
@@ -96,7 +108,7 @@ class LocalDatabase:
 
     def close(self) -> None:
         """Close the file; further calls are refused. Does nothing the second time."""
-        with self._lock:
+        with self._alone.closing:
             self._closed = True
             self._drop()
 
@@ -111,6 +123,7 @@ class LocalDatabase:
                 create=self._create,
                 busy_timeout=self._busy_timeout,
                 max_bytes=self._max_bytes,
+                reply_bytes=self._reply_bytes,
             )
             self._inode = self._look()
         elif self._look() != self._inode:

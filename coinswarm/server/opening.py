@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from coinswarm.clock import Clock
 from coinswarm.config import Stack
@@ -12,8 +13,12 @@ from coinswarm.d1.catalogue import BoundDatabase, Catalogue, DatabaseInfo
 from coinswarm.d1.local import LocalDatabase
 from coinswarm.d1.path import database_uuid
 from coinswarm.d1.usage import Metered, UsageMeter, usage_file
+from coinswarm.limits import D1
 from coinswarm.server.account import LOCAL_ACCOUNT_ID, Account, AccountQueues, state_folder
 from coinswarm.server.schedules import Schedules
+
+REPLY_BYTES: Final = D1.isolate_bytes // 2
+"""What the rows of one reply may take: the JSON that is made of them takes as much again."""
 
 
 @contextmanager
@@ -26,7 +31,9 @@ def open_account(stack: Stack, queues: AccountQueues, clock: Clock, *, plain_jso
     meter = UsageMeter(usage_file(stack.state_dir), clock)
 
     def opener(info: DatabaseInfo, path: Path) -> Metered:
-        opened = LocalDatabase(path, name=info.name, id=info.uuid, clock=clock, bind_numbers_as_double=True)
+        opened = LocalDatabase(
+            path, name=info.name, id=info.uuid, clock=clock, bind_numbers_as_double=True, reply_bytes=REPLY_BYTES
+        )
         return Metered(opened, "local", meter)
 
     crons: dict[str, list[str]] = {}
