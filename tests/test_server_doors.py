@@ -9,7 +9,8 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -283,6 +284,33 @@ def test_deletes_at_the_same_time_as_queries_are_answered_in_cloudflares_words(a
             list(pool.map(worker, range(6)))
         assert seen <= {(404, 7404), (503, 7500)}, seen
         assert client.post(f"{base}/{DATABASE}/query", json={"sql": "SELECT 1"}).status_code == 200
+
+
+def test_busy_databases_keep_neither_other_databases_nor_queues_from_answering(api: Api, server: Server) -> None:
+    base = f"{server.url}/client/v4/accounts/{api.account.id}"
+    busy = [api.result("POST", "/d1/database", {"name": name})["uuid"] for name in ("slow", "slower")]
+    limits = httpx.Limits(max_connections=200)
+    with (
+        httpx.Client(
+            trust_env=False, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30, limits=limits
+        ) as client,
+        ThreadPoolExecutor(100) as pool,
+        ExitStack() as calls_that_run,
+    ):
+
+        def asked(database: str) -> httpx.Response:
+            return client.post(f"{base}/d1/database/{database}/query", json={"sql": "SELECT 1"})
+
+        for database in busy:
+            opened: Any = calls_that_run.enter_context(api.account.catalogue.use(database))
+            calls_that_run.enter_context(opened._database._alone)
+        waiting = [pool.submit(asked, database) for database in busy * 50]
+        told = next(as_completed(waiting)).result()
+        assert client.get(f"{base}/queues").status_code == asked(DATABASE).status_code == 200
+        assert (told.status_code, told.headers["x-should-retry"]) == (503, "true")
+        assert refused(told)[1:] == (7500, "D1 DB is overloaded. Too many requests queued.")
+        calls_that_run.close()
+        assert {call.result().status_code for call in waiting} == {200, 503}
 
 
 def test_messages_sent_by_five_at_once_are_all_there_and_each_once(api: Api, server: Server) -> None:

@@ -11,9 +11,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
+import anyio.to_thread
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,6 +32,8 @@ BODY_BYTES: Final = 10_000_000
 _DRAINED_BYTES: Final = 10 * BODY_BYTES
 """A body that is too large is read up to here and thrown away, so that its sender hears the answer."""
 _BODY_SECONDS: Final = 60.0
+_THREADS: Final = 40
+"""For each database, and for all that has to do with none. More calls than wait for a database in `LocalDatabase`."""
 _PER_PAGE: Final = 100
 _PER_PAGE_MOST: Final = 10_000
 _ACCOUNT_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -81,17 +84,30 @@ class Route(NamedTuple):
     handler: Handler
 
 
+class _Threads:
+    """How many threads each database may keep busy: one that is slow leaves those of others, and of queues, alone."""
+
+    def __init__(self) -> None:
+        self._limiters: WeakValueDictionary[str | None, anyio.CapacityLimiter] = WeakValueDictionary()
+
+    def of(self, database: str | None) -> anyio.CapacityLimiter:
+        """The limiter of one database, or of what asks for none; it lives as long as somebody holds it."""
+        return self._limiters.setdefault(database, anyio.CapacityLimiter(_THREADS))
+
+
 def starlette_routes(account: Account, routes: Iterable[Route]) -> list[StarletteRoute]:
     """The routes for Starlette; of one path only the given methods, so that others are told apart from no route."""
-    return [StarletteRoute(r.path, _endpoint(account, r.handler), methods=[r.method]) for r in routes]
+    threads = _Threads()
+    return [StarletteRoute(r.path, _endpoint(account, r.handler, threads), methods=[r.method]) for r in routes]
 
 
-def _endpoint(account: Account, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(account: Account, handler: Handler, threads: _Threads) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         _require_account(account, request)
         body = await read_body(request)
         call = Call(request.path_params, request.query_params, body, base_url(request))
-        return await run_in_threadpool(_answered, account, handler, call)
+        limiter = threads.of(call.ids.get("database"))
+        return await anyio.to_thread.run_sync(_answered, account, handler, call, limiter=limiter)
 
     return respond
 
