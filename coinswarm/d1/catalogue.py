@@ -149,7 +149,7 @@ class Catalogue:
         if info.configured:
             raise InvalidRequest(
                 f"{info.name} is bound in a wrangler file, so it is always there; take the binding out first, "
-                f"or delete {self.path(info)} yourself"
+                f"or delete its file {self.path(info).name} yourself"
             )
         with self._lock, translated(self._path):
             if not self._connection.execute("DELETE FROM databases WHERE uuid = ?", (info.uuid,)).rowcount:

@@ -12,10 +12,10 @@ from coinswarm.clock import Clock
 from coinswarm.d1.catalogue import Catalogue
 from coinswarm.d1.snapshots import WINDOW_DAYS, Snapshots
 from coinswarm.d1.time_travel import TimeTravel
-from coinswarm.errors import QueueNotFound
+from coinswarm.errors import DatabaseUnavailable, QueueNotFound
 from coinswarm.queue.types import ConsumerInfo, ConsumerSettings, Queue, QueueInfo, QueueStore
 from coinswarm.queue.usage import Usage as QueueUsage
-from coinswarm.server.jobs import Jobs
+from coinswarm.server.jobs import Job, Jobs
 from coinswarm.server.schedules import Schedules
 from coinswarm.server.transfers import Transfers
 from coinswarm.server.usage import Usage
@@ -64,6 +64,8 @@ class Account:
     transfers: Transfers = field(init=False)
     purged_ms: dict[str, int] = field(init=False, default_factory=dict)
     """When each queue was purged last, by its id."""
+    imports: dict[str, Job] = field(init=False, default_factory=dict)
+    """The last import into each database, by its uuid."""
 
     def __post_init__(self) -> None:
         state = state_folder(self.persist_to)
@@ -98,6 +100,12 @@ class Account:
         """The queue with this id, and its messages. Raises `QueueNotFound`."""
         info = self.queue(queue_id)
         return info, self.queues.open(info.name)
+
+    def refuse_during_import(self, database_id: str) -> None:
+        """Raises `DatabaseUnavailable` in Cloudflare's words while an import holds the database."""
+        job = self.imports.get(database_id)
+        if job is not None and job.status == "active":
+            raise DatabaseUnavailable("Currently processing a long-running import.")
 
     def close(self) -> None:
         """End what runs in the background."""

@@ -9,7 +9,7 @@ from coinswarm.d1 import splitter
 from coinswarm.d1.catalogue import DatabaseInfo, ReplicationMode
 from coinswarm.d1.types import Database, QueryResult, Statement
 from coinswarm.d1.wire import QueryRequest, decode_object, decode_request, encode_results
-from coinswarm.errors import InvalidRequest
+from coinswarm.errors import InvalidRequest, StorageLocked
 from coinswarm.queue.wire import timestamp
 from coinswarm.server.account import Account
 from coinswarm.server.calls import Answer, Call, Route
@@ -119,9 +119,14 @@ def _run(account: Account, call: Call) -> list[QueryResult]:
     info = account.catalogue.info(call.ids["database"])
     request = decode_request(call.body)
     with account.catalogue.use(info.uuid) as opened:
-        if any(_changes(statement.sql) for statement in request.statements):
-            account.time_travel.before_change(info.uuid)
-        results = _executed(opened, request)
+        try:
+            if any(_changes(statement.sql) for statement in request.statements):
+                account.refuse_during_import(info.uuid)
+                account.time_travel.before_change(info.uuid)
+            results = _executed(opened, request)
+        except StorageLocked:
+            account.refuse_during_import(info.uuid)
+            raise
     account.usage.count(info.uuid, results)
     return results
 

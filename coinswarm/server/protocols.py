@@ -56,6 +56,7 @@ def import_(account: Account, call: Call) -> Answer:
     if action == "init":
         begun = account.transfers.begin_import(info.uuid, _etag(body))
         if isinstance(begun, Job):
+            account.imports[info.uuid] = begun
             return _polled(call, begun, first=True)
         secret, filename = begun
         return Answer({"filename": filename, "upload_url": f"{call.base_url}/transfers/{secret}/{filename}"})
@@ -63,12 +64,13 @@ def import_(account: Account, call: Call) -> Answer:
         uploaded = body.get("filename")
         if not isinstance(uploaded, str):
             raise InvalidRequest("Invalid property: filename => Required")
-        return _polled(call, account.transfers.ingest(info.uuid, uploaded, _etag(body)), first=True)
+        job = account.imports[info.uuid] = account.transfers.ingest(info.uuid, uploaded, _etag(body))
+        return _polled(call, job, first=True)
     if action == "poll":
-        job = account.transfers.jobs.find("import", info.uuid, body.get("current_bookmark"))
-        if job is None:
+        found = account.transfers.jobs.find("import", info.uuid, body.get("current_bookmark"))
+        if found is None:
             return Answer({"success": False, "type": "import", "error": "Not currently importing anything."})
-        return _polled(call, job, first=False)
+        return _polled(call, found, first=False)
     raise InvalidRequest("Invalid property: action => Expected init, ingest or poll")
 
 

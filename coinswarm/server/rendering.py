@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -16,7 +17,10 @@ from coinswarm.errors import (
     DatabaseUnavailable,
     MethodNotAllowed,
     NotRouted,
+    StorageError,
 )
+
+_log: Final = logging.getLogger("coinswarm.server")
 
 
 def error_reply(request: Request, error: Exception) -> Response:
@@ -39,9 +43,17 @@ def _on_the_wire(request: Request, error: Exception) -> CloudflareError:
         told = kind("An unknown error occurred.")
         told.http_status = 500
     else:
-        told = kind(error.message)
+        told = kind(_without_path(error))
         told.http_status = 503 if error.retryable else 500
     return told
+
+
+def _without_path(error: CoinswarmError) -> str:
+    """What went wrong; of a file that it did, and not where the file lies: that is for the log."""
+    if not isinstance(error, StorageError):
+        return error.message
+    _log.warning("%s", error.message)
+    return type(error)().message
 
 
 def _routing(status: int, path: str) -> CloudflareError:
