@@ -110,6 +110,57 @@ def test_a_client_that_closes_its_half_after_the_request_gets_its_answer(server:
     assert (status, document["result"][0]["results"]) == (200, [{"one": 1}])
 
 
+def test_of_several_requests_before_the_half_is_closed_each_whole_one_is_answered(api: Api, server: Server) -> None:
+    def asked(body: str) -> bytes:
+        return request("POST", f"{ACCOUNT}/queues", body.encode()).replace(b"Connection: close\r\n", b"")
+
+    api.queue("none")
+    sent = b"".join(asked(f'{{"queue_name": "piped-{n}"}}') for n in range(3)) + asked('{"queue_name": "piped-3"}')[:-1]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert received.count(b"HTTP/1.1 200") == received.count(b"HTTP/1.1 ") == 3
+    names = {queue["queue_name"] for queue in api.result("GET", "/queues")}
+    assert {"piped-0", "piped-1", "piped-2"} <= names
+    assert "piped-3" not in names
+
+
+HEAD = f"Authorization: Bearer {TOKEN}\r\nConnection: close\r\n".encode()
+HOST = b"Host: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /client/v4/user HTTP/1.1\r\n" + HEAD + b"\r\n",
+        b"GET /client/v4/user HTTP/1.1\r\n" + HOST * 2 + HEAD + b"\r\n",
+        b"POST /client/v4/user HTTP/1.1\r\n" + HOST + HEAD + b"Content-Length: -5\r\n\r\n",
+        b"POST /client/v4/user HTTP/1.1\r\n" + HOST + HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        f"POST {ACCOUNT}/queues HTTP/1.1\r\n".encode() + HOST + HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"\x16\x03\x01 this is TLS\r\n\r\n",
+        b"garbage\r\n\r\n",
+    ],
+    ids=["no host", "two hosts", "negative length", "two lengths", "bad chunk", "tls", "garbage"],
+)
+def test_what_is_no_http_has_an_envelope_too(server: Server, sent: bytes) -> None:
+    status, document = exchange(server, sent)
+    assert (status, document["success"], document["errors"][0]["code"]) == (400, False, 10400)
+
+
+@pytest.mark.parametrize("size", [66_000, 100_000, 130_000, 400_000])
+@pytest.mark.parametrize("many", [False, True])
+def test_headers_beyond_64_kb_are_431(server: Server, size: int, many: bool) -> None:
+    flood = b"".join(b"X-%d: a\r\n" % i for i in range(size // 10)) if many else b"X-A: " + b"a" * size + b"\r\n"
+    status, document = exchange(server, request("GET", "/client/v4/user")[:-2] + flood + b"\r\n")
+    assert (status, document["success"], document["errors"][0]["code"]) == (431, False, 10431)
+
+
+def test_a_long_query_counts_with_the_headers_and_60_kb_are_taken(server: Server) -> None:
+    assert exchange(server, request("GET", "/client/v4/user?" + "a" * 70_000))[0] == 431
+    assert exchange(server, request("GET", "/client/v4/user", b"", "X-A: " + "a" * 60_000))[0] == 200
+
+
 def test_a_write_whose_body_never_comes_whole_writes_nothing(api: Api, server: Server) -> None:
     api.query("CREATE TABLE t (v)")
     body = b'{"sql": "INSERT INTO t VALUES (1)"}'

@@ -26,6 +26,7 @@
         ├── ApiError                   the API refused the request before a queue or a database saw it
         │   ├── Unauthorized · AccountForbidden · HostRefused · NotRouted · MethodNotAllowed
         │   ├── InvalidRequest · InvalidWorkersRequest · WorkerNotFound · RequestTooLarge · RequestTimeout
+        │   ├── HeadersTooLarge · MalformedHttp
         │   └── TooManyRequests (retryable) · ApiUnavailable (retryable)
         ├── QueueError
         │   ├── QueueNotFound · QueueExists · InvalidQueueName (exit 2) · InvalidQueueSettings (exit 2)
@@ -52,9 +53,11 @@ from coinswarm.errors.api import (
     ApiError,
     ApiUnavailable,
     CloudflareError,
+    HeadersTooLarge,
     HostRefused,
     InvalidRequest,
     InvalidWorkersRequest,
+    MalformedHttp,
     MethodNotAllowed,
     NotRouted,
     RequestTimeout,
@@ -151,6 +154,7 @@ __all__ = [
     "DeadLetterNotFound",
     "DelayOutOfBounds",
     "FetchFailed",
+    "HeadersTooLarge",
     "HostRefused",
     "HttpPullDisabled",
     "InvalidConsumerSettings",
@@ -162,6 +166,7 @@ __all__ = [
     "InvalidQueueSettings",
     "InvalidRequest",
     "InvalidWorkersRequest",
+    "MalformedHttp",
     "MalformedMessageBody",
     "MessageTooLarge",
     "MethodNotAllowed",

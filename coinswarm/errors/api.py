@@ -75,6 +75,19 @@ class WorkerNotFound(ApiError):
     http_status = 404
 
 
+class MalformedHttp(ApiError):
+    """The request is not HTTP."""
+
+    code = 10400
+
+
+class HeadersTooLarge(ApiError):
+    """The request's line and headers are larger than the API takes."""
+
+    code = 10431
+    http_status = 431
+
+
 class RequestTooLarge(ApiError):
     """The request is larger than the API takes."""
 

@@ -15,7 +15,7 @@ from coinswarm import __version__
 from coinswarm.server import databases, files, identity, messages, protocols, queues, workers
 from coinswarm.server.account import Account
 from coinswarm.server.calls import starlette_routes
-from coinswarm.server.gate import LOOPBACK, HostGate, SingleSlashes, TokenGate
+from coinswarm.server.gate import LOOPBACK, HeaderGate, HostGate, SingleSlashes, TokenGate
 from coinswarm.server.metrics import metrics
 from coinswarm.server.openapi.document import API, PATH, document
 from coinswarm.server.rendering import HANDLERS
@@ -53,7 +53,7 @@ def create_app(
         redirect_slashes=False,
     )
     return Starlette(
-        routes=[Mount("/", app=HostGate(doors, host))],
+        routes=[Mount("/", app=HeaderGate(HostGate(doors, host)))],
         middleware=[Middleware(SingleSlashes)],
         exception_handlers=HANDLERS,
     )

@@ -10,11 +10,29 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from coinswarm.errors import HostRefused, Unauthorized
+from coinswarm.errors import HeadersTooLarge, HostRefused, Unauthorized
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 (compared with, not bound to)
 _SLASHES: Final = re.compile("/{2,}")
+
+
+HEADER_BYTES: Final = 65_536
+
+
+class HeaderGate:
+    """Refuses a request whose line and headers are beyond 64 KB; h11 bounds only those that have not come whole yet."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            size = len(scope["path"]) + len(scope["query_string"])
+            size += sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+            if size > HEADER_BYTES:
+                raise HeadersTooLarge
+        await self._app(scope, receive, send)
 
 
 class HostGate:

@@ -3,32 +3,77 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from coinswarm.errors import CannotListen
+from coinswarm import envelope
+from coinswarm.errors import CannotListen, HeadersTooLarge, MalformedHttp
+from coinswarm.server.gate import HEADER_BYTES
 
 _BACKLOG: Final = 2048
 _GRACE_SECONDS: Final = 5
 """Requests in flight get so long when the server stops."""
 _KEEP_ALIVE_SECONDS: Final = 75
-_HEADER_BYTES: Final = 65_536
+_LINGER_SECONDS: Final = 2.0
+"""Who is refused before all was read may go on sending for so long: closed at once, it would never see why."""
 
 
 class _AnsweringProtocol(H11Protocol):
-    """Answers a client that closed its sending half after a whole request, before it closes the connection."""
+    """Answers what uvicorn leaves without an answer of ours.
+
+    That is a client that closed its sending half after whole requests, and one that sends what is no HTTP.
+    """
+
+    _ended = False
+    """Whether the client has closed its sending half."""
+    _refused = False
+
+    def data_received(self, data: bytes) -> None:
+        if not self._refused:
+            super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn never asks to keep the connection
-        cycle = getattr(self, "cycle", None)  # there is none before the first request, whatever its type says
-        if cycle is None or cycle.more_body or cycle.response_complete:
+        if self._refused or not self._is_answering():
             return False
-        cycle.keep_alive = False
+        self._ended = True
         return True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()  # takes up the next request, if one has come whole
+        if self._ended and not self._is_answering():
+            self.transport.close()
+
+    def _is_answering(self) -> bool:
+        cycle = getattr(self, "cycle", None)  # there is none before the first request, whatever its type says
+        return cycle is not None and not cycle.more_body and not cycle.response_complete
+
+    def send_400_response(self, msg: str) -> None:
+        """Called while h11's complaint is being handled."""
+        fault = sys.exc_info()[1]
+        too_large = getattr(fault, "error_status_hint", None) == HeadersTooLarge.http_status
+        error = HeadersTooLarge() if too_large else MalformedHttp(f"{msg} {fault}")
+        self._refused = True
+        if self.cycle is not None:  # a request whose body broke off: whoever handles it is told so
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            headers = [("content-type", "application/json"), ("connection", "close"), ("x-should-retry", "false")]
+            body = envelope.encode_error(error)
+            headers.append(("content-length", str(len(body))))
+            reason = HTTPStatus(error.http_status).phrase
+            response = h11.Response(status_code=error.http_status, headers=headers, reason=reason)
+            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
 
 class Server:
@@ -47,7 +92,7 @@ class Server:
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
-            h11_max_incomplete_event_size=_HEADER_BYTES,
+            h11_max_incomplete_event_size=HEADER_BYTES,
             http=_AnsweringProtocol,
             ws="none",
             server_header=False,
