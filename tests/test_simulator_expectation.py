@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from coinswarm import fetchers
 from coinswarm.candles import Candle, Pair, Span, Timeframe
 from coinswarm.clock import ManualClock
 from coinswarm.errors import UnknownPair, UnsupportedTimeframe
-from coinswarm.simulator import SOURCES, Simulator, SyntheticMarket, expected
+from coinswarm.fetchers.producer import collect
+from coinswarm.fetchers.report import FetchRequest
+from coinswarm.simulator import SOURCES, Faults, Simulator, SyntheticMarket, expected
 from tests.support.simulated import NOW, ask
 
 DAY = 86_400
@@ -127,6 +133,22 @@ def test_the_whole_series_of_a_source_is_what_was_expected_row_by_row(sim: Simul
     wanted = expected(MARKET, source, BTC_USD, timeframe, 0, NOW, NOW)
     assert len(candles) > 15
     assert candles == wanted
+
+
+@pytest.mark.parametrize(("source", "name"), [series for series in SERIES if series[0] != "binanceus"])
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_with_rows_too_many_in_most_pages_a_fetcher_still_gets_what_was_expected(
+    sim: Simulator, source: str, name: str, seed: int
+) -> None:
+    timeframe, clock = Timeframe(name), ManualClock(NOW * 1000)
+    sim.faults = Faults(rates={"overlap": 0.6, "duplicate": 0.3}, seed=seed)
+    got: list[Candle] = []
+    with httpx.Client(trust_env=False, verify=False) as client:
+        fetcher = fetchers.build(source, client=client, clock=clock, base_url=sim.url(source))
+        collect(fetcher, got, FetchRequest(BTC_USD, timeframe, limit=900, pages=None), clock=clock)
+    got.sort(key=lambda candle: candle.timestamp)
+    assert got == expected(MARKET, source, BTC_USD, timeframe, 0, NOW, NOW)
 
 
 def test_only_what_lies_between_the_bounds_is_expected() -> None:

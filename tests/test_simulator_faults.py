@@ -315,12 +315,27 @@ def test_some_rows_come_twice(sim: Simulator, source: str) -> None:
     assert len(doubled) == len(sound) + -(-len(sound) // 10)
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", [source for source in SOURCES if source not in ("kraken", "coingecko")])
 def test_a_page_overlaps_the_one_before_it(sim: Simulator, source: str) -> None:
     sim.faults = Faults(script={source: ["overlap"]})
     long, sound = (sorted(stamp(row) for row in page(sim, source)) for _ in range(2))
     assert long[3:] == sound
     assert long[3] - long[2] == sound[1] - sound[0]
+
+
+@pytest.mark.parametrize("source", ["kraken", "coingecko"])
+def test_nothing_overlaps_a_page_that_is_all_the_source_has(sim: Simulator, source: str) -> None:
+    sim.faults = Faults(script={source: ["overlap"]})
+    long, sound = ([stamp(row) for row in page(sim, source)] for _ in range(2))
+    assert long == sound
+
+
+def test_kraken_overlaps_what_was_asked_for_since_a_time(sim: Simulator) -> None:
+    since = NOW // 3600 * 3600 - 20 * 3600
+    sim.faults = Faults(script={"kraken": ["overlap"]})
+    replies = [raw(sim, "kraken", f"{PAGES['kraken']}&since={since}").json() for _ in range(2)]
+    long, sound = ([stamp(row) for row in rows(reply)] for reply in replies)
+    assert long == [since - 7200, since - 3600, since, *sound]
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -42,7 +42,7 @@ def candles(ask: Ask) -> Reply:
         )
     else:
         found = ask.candles(pair, seconds, start, end)
-    page = ask.delivered([candle for candle in found if candle.trades], pair, seconds)
+    page = ask.delivered([c for c in found if c.trades], pair, seconds, told=lambda candle: candle.trades)
     return Reply([_row(ask, candle) for candle in reversed(page)])
 
 

@@ -47,10 +47,11 @@ def ohlc(ask: Ask) -> Reply:
     if days not in SECONDS_BY_DAYS:
         raise Refused(Reply({"error": "Invalid days parameter"}, 400))
     seconds = SECONDS_BY_DAYS[days]
-    candles = ask.candles(pair, seconds, ask.now - int(days) * 86_400, ask.now)
+    since = ask.now - int(days) * 86_400
+    candles = ask.candles(pair, seconds, since, ask.now)
     rows = [
         [ask.stamp(c.timestamp + seconds, 1_000), c.open, c.high, c.low, c.close]
-        for c in ask.delivered(candles, pair, seconds)
+        for c in ask.delivered(candles, pair, seconds, told=lambda candle: candle.timestamp >= since)
     ]
     return Reply(rows, headers={"cache-control": "public, max-age=30"})
 

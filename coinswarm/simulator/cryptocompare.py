@@ -53,7 +53,7 @@ def histo(unit: str, *, nested: bool) -> Callable[[Ask], Reply]:
             # The last bucket is made of the units up to `toTs` and no further.
             rows[-1] = ask.part_of(rows[-1], pair, seconds * aggregate, floor(until, seconds) + seconds)
         if pair in ask.market.pairs:
-            rows = list(ask.delivered(rows, pair, seconds * aggregate))
+            rows = list(ask.delivered(rows, pair, seconds * aggregate, told=lambda c: c.timestamp >= kept_from))
         shape = _nested if nested else _flat
         return shape(ask, rows, conversion, aggregated=aggregate > 1, to=floor(until, seconds))
 

@@ -73,9 +73,18 @@ class Ask:
         return self._as_known(found, pair, seconds)
 
     def delivered(
-        self, candles: Sequence[MarketCandle], pair: Pair, seconds: int, *, anchor: int = EPOCH
+        self,
+        candles: Sequence[MarketCandle],
+        pair: Pair,
+        seconds: int,
+        *,
+        anchor: int = EPOCH,
+        told: Callable[[MarketCandle], object] = lambda _candle: True,
     ) -> Sequence[MarketCandle]:
-        """A page of `candles` (ascending) as it leaves, with the row faults that were ordered."""
+        """A page of `candles` (ascending) as it leaves, with the row faults that were ordered.
+
+        `told`: whether the source tells of a candle from before the page at all, be it in a row too many.
+        """
         if not candles or self.fault == "empty":
             return ()
         match self.fault:
@@ -84,7 +93,7 @@ class Ask:
             case "overlap":
                 first = candles[0].timestamp
                 earlier = self.candles(pair, seconds, first - OVERLAP * seconds, first - seconds, anchor=anchor)
-                return [*earlier, *candles]
+                return [*(candle for candle in earlier if told(candle)), *candles]
             case "misaligned":
                 middle = len(candles) // 2
                 moved = candles[middle].timestamp + min(MISALIGNMENT, seconds // 2)

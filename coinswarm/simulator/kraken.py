@@ -38,7 +38,8 @@ def ohlc(ask: Ask) -> Reply:
     last = closed[-1].timestamp if closed else int(ask.now) // seconds * seconds - seconds
     wanted = [candle for candle in closed if since is None or candle.timestamp > since] + running
     digits = ask.market.decimals(pair)
-    rows = [_row(ask, candle, digits) for candle in ask.delivered(wanted, pair, seconds)]
+    page = ask.delivered(wanted, pair, seconds, told=lambda candle: candle in closed)
+    rows = [_row(ask, candle, digits) for candle in page]
     return Reply({"error": [], "result": {kraken_name(pair).key: rows, "last": ask.stamp(last)}})
 
 
