@@ -53,13 +53,16 @@ clean: ## Remove what the targets made
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "coinswarm needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	@$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
 
-$(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
+# A stamp of its own: the interpreter is there before pip is new enough, and an upgrade that failed must be tried again.
+$(VENV)/.pip: $(VENV)/bin/python
+	@$(BIN)/python -m pip install -q --upgrade "pip>=25.1" && touch $@
+
+$(VENV)/.runtime: $(VENV)/.pip pyproject.toml constraints.txt
 	@echo "installing coinswarm into $(VENV) …" && $(BIN)/python -m pip install -q -c constraints.txt -e . && touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/.dev: $(VENV)/.pip pyproject.toml constraints.txt
 	@echo "installing coinswarm and its tools into $(VENV) …" \
 	  && $(BIN)/python -m pip install -q -c constraints.txt -e . --group dev && touch $@ $(VENV)/.runtime
 
