@@ -45,6 +45,17 @@ def database(**changes: object) -> dict[str, Any]:
     return {"d1_databases": [{"binding": "DB", "database_name": "a", "database_id": ID} | changes]}
 
 
+def test_warnings_are_told_together_with_the_faults(tmp_path: Path) -> None:
+    secret = {"vars": {"COINGECKO_API_KEY": "CG-a1b2c3d4e5f6a7b8c9d0e1f2"}}
+    put(tmp_path, consumer(max_batch_size=1000) | secret | {"compatability_date": "2026-01-01"})
+    heading, only, and_warnings, *warnings = fault(tmp_path).splitlines()
+    assert (heading, and_warnings) == ("the configuration has 1 fault:", "and 2 warnings:")
+    assert only == "  - wrangler.json: queues.consumers[0].max_batch_size must be 1 to 100, got 1000"
+    assert any("compatability_date" in warning for warning in warnings)
+    assert any("COINGECKO_API_KEY" in warning for warning in warnings)
+    assert "a1b2c3" not in "".join(warnings)
+
+
 def test_all_faults_of_all_files_come_in_one_message(tmp_path: Path) -> None:
     put(tmp_path, consumer(max_batch_size=1000, max_retries=-1), "a.json")
     put(tmp_path, database(database_id="YOUR_D1_DATABASE_ID"), "b.json")

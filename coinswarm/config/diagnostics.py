@@ -33,13 +33,20 @@ class Diagnostics:
         self.warn(where, f"Unexpected fields found in {field} field: {listed}{_suggestions(unknown, names)}")
 
     def raise_if_faulty(self) -> None:
-        """Raises `ConfigError` with every fault in its message."""
+        """Raises `ConfigError` with every fault in its message, and every warning, for no stack is there to carry it."""
         if not self.faults:
             return
-        if len(self.faults) == 1:
+        if len(self.faults) == 1 and not self.warnings:
             raise ConfigError(self.faults[0], hint=HINT)
-        listed = "".join(f"\n  - {fault}" for fault in self.faults)
-        raise ConfigError(f"the configuration has {len(self.faults)} faults:{listed}", hint=HINT)
+        message = f"the configuration has {_listed(self.faults, 'fault')}"
+        if self.warnings:
+            message += f"\nand {_listed(self.warnings, 'warning')}"
+        raise ConfigError(message, hint=HINT)
+
+
+def _listed(messages: list[str], kind: str) -> str:
+    count = f"{len(messages)} {kind}{'s' * (len(messages) > 1)}"
+    return f"{count}:" + "".join(f"\n  - {message}" for message in messages)
 
 
 def _add(messages: list[str], message: str) -> None:
