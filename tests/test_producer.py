@@ -15,11 +15,14 @@ from coinswarm.candles import Candle, Pair, Span, Timeframe
 from coinswarm.clock import ManualClock
 from coinswarm.errors import (
     FetchFailed,
+    QuotaExhausted,
     RateLimited,
     SourceError,
+    SourceRefused,
     SourceUnavailable,
     StorageFull,
     UnknownPair,
+    UnsupportedTimeframe,
     UsageError,
 )
 from coinswarm.fetchers.base import Page
@@ -363,6 +366,21 @@ def test_a_refusal_before_anything_was_queued_stays_itself() -> None:
     with pytest.raises(UnknownPair, match="no such pair") as caught:
         fetch(ScriptedFetcher([], before=failing_at(1, UnknownPair("scripted", "no such pair"))))
     assert caught.value.report.requests == 1
+
+
+@pytest.mark.parametrize("error", [UnknownPair("scripted", "no such pair"), UnsupportedTimeframe("scripted", "no 1h")])
+def test_what_can_never_be_had_has_no_command_that_continues(error: SourceError) -> None:
+    with pytest.raises(type(error)) as caught:
+        fetch(ScriptedFetcher([], before=failing_at(1, error)))
+    report = caught.value.as_json()["report"]
+    assert (report["next_toTs"], report["next_trigger"]) == (None, None)
+
+
+@pytest.mark.parametrize("error", [QuotaExhausted("scripted", "used up"), SourceRefused("scripted", "wants a key")])
+def test_what_can_be_had_another_day_or_with_a_key_says_how_to_go_on(error: SourceError) -> None:
+    with pytest.raises(type(error)) as caught:
+        fetch(ScriptedFetcher([], before=failing_at(1, error)))
+    assert caught.value.as_json()["report"]["next_trigger"].startswith("coinswarm fetch BTC-USDC")
 
 
 def test_an_outage_before_anything_was_queued_repeats_the_same_command() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from coinswarm.candles import EARLIEST, Candle, gaps
 from coinswarm.clock import Clock
-from coinswarm.errors import CoinswarmError, FetchFailed, SourceError, UsageError
+from coinswarm.errors import CoinswarmError, FetchFailed, SourceError, UnknownPair, UnsupportedTimeframe, UsageError
 from coinswarm.failpoints import failpoint
 from coinswarm.fetchers.base import Fetcher, Page, PageRequest
 from coinswarm.fetchers.enqueue import Sent, enqueue
@@ -218,22 +218,9 @@ class _Run:
             reached = since
         below = self._on_grid(reached - 1)
         if page.exhausted and page.note:
-            self._explain_the_limit(page)
+            oldest = page.candles[0].timestamp if page.candles else self.kept[-1].timestamp if self.kept else self.edge
+            self.report.explain_limit(page.note, oldest)
         self.cursor = None if below < EARLIEST or (page.exhausted and not more_below) else below
-
-    def _explain_the_limit(self, page: Page) -> None:
-        """Say so when a time was asked for that lies before all the source keeps."""
-        oldest = page.candles[0].timestamp if page.candles else self.kept[-1].timestamp if self.kept else self.edge
-        since, to_ts = self.request.since, self.request.to_ts
-        if oldest is None:
-            missed = since is not None or to_ts is not None
-        else:
-            missed = (since is not None and self._on_grid(oldest - 1) >= since) or (
-                to_ts is not None and to_ts < oldest
-            )
-        if missed:
-            before = "so old" if oldest is None else f"before {iso(oldest)}"
-            self.report.incomplete = f"{(page.note or '').rstrip('.')}; nothing {before} can be had"
 
     def _queue_page(self) -> None:
         """Queue up to a page of what is kept, oldest first; what is more stays kept."""
@@ -282,6 +269,8 @@ class _Run:
         report = self.report
         report.next_to_ts = resume_to_ts
         if isinstance(error, SourceError) and not error.retryable and not report.queued:
+            if isinstance(error, UnknownPair | UnsupportedTimeframe):
+                report.next_to_ts = None  # no repetition brings what there is not
             error.report = report
             return error
         continues = report.next_trigger or self.request.command(report.source)

@@ -134,6 +134,18 @@ class FetchReport:
         if text not in self.notes:
             self.notes.append(text)
 
+    def explain_limit(self, note: str, oldest: int | None) -> None:
+        """Say so when a time was asked for that lies before `oldest`, the first of all the source keeps."""
+        since, to_ts = self.request.since, self.request.to_ts
+        if oldest is None:
+            missed = since is not None or to_ts is not None
+        else:
+            before = oldest - 1 - (oldest - 1) % self.request.timeframe.grid
+            missed = (since is not None and before >= since) or (to_ts is not None and to_ts < oldest)
+        if missed:
+            when = "so old" if oldest is None else f"before {iso(oldest)}"
+            self.incomplete = f"{note.rstrip('.')}; nothing {when} can be had"
+
     def add_gap(self, gap: Span) -> None:
         self.missing += (gap.last - gap.first) // self.request.timeframe.seconds + 1
         if len(self.gaps) < GAPS_LISTED:
