@@ -88,9 +88,17 @@ def test_an_empty_array_is_the_end_once_there_is_no_first_candle_before_it_eithe
     with exchange("binance") as (binance, route):
         route.return_value = body([])
         page = binance.page(ask("BTC-USDC", "1h", TEN + 5, 10))
-        newest, first = asked(route)
-    assert (page.candles, page.exhausted, page.covers_from, page.requests) == ([], True, TEN, 2)
+        newest, first, again = asked(route)
+    assert (page.candles, page.exhausted, page.covers_from, page.requests) == ([], True, TEN, 3)
     assert first == newest | {"startTime": "0", "limit": "1"}
+    assert again == newest
+
+
+def test_two_empty_arrays_in_a_row_are_no_end() -> None:
+    with exchange("binance") as (binance, route):
+        route.side_effect = [body([]), body([]), body([row(TEN)])]
+        page = binance.page(ask("BTC-USDC", "1h", TEN, 10))
+    assert ([c.timestamp for c in page.candles], page.exhausted, page.requests) == ([TEN], False, 3)
 
 
 def test_an_empty_array_in_the_middle_of_a_history_is_asked_for_again() -> None:

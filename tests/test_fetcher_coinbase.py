@@ -93,9 +93,12 @@ def test_an_empty_window_leads_to_the_last_day_with_trades() -> None:
     assert page.candles == []
     assert not page.exhausted
     assert page.covers_from == (TEN - 400 * DAY) // DAY * DAY + DAY
-    assert page.requests == 3  # the window, then twice 300 days
-    assert [p["granularity"] for p in params] == ["60", "86400", "86400"]
-    assert seconds(params[2]["end"]) == seconds(params[1]["start"]) - DAY
+    # the window, 300 days that are empty twice, the 300 before them, and the window once more
+    assert page.requests == 5
+    assert [p["granularity"] for p in params] == ["60", "86400", "86400", "86400", "60"]
+    assert params[2] == params[1]
+    assert seconds(params[3]["end"]) == seconds(params[2]["start"]) - DAY
+    assert params[4] == params[0]
 
 
 def test_trades_earlier_on_the_same_day_do_not_move_the_page_forward() -> None:
@@ -112,7 +115,7 @@ def test_before_the_listing_it_looks_back_to_2015_and_then_knows_the_end() -> No
         page = coinbase.page(ask("BTC-USD", "1h", TEN - 400 * HOUR, 300))
         oldest = min(seconds(p["start"]) for p in asked(route))
     assert page.exhausted
-    assert page.requests == route.call_count == 16
+    assert page.requests == route.call_count == 32
     assert oldest <= 1_420_070_400
 
 
@@ -122,6 +125,24 @@ def test_a_window_that_is_empty_against_the_word_of_its_days_is_asked_for_again(
         route.side_effect = [body([]), market, market]
         page = coinbase.page(ask("BTC-USD", "1h", TEN, 300))
     assert (len(page.candles), page.requests, page.exhausted) == (300, 3, False)
+
+
+@pytest.mark.parametrize("timeframe", ["1m", "5m"])
+def test_a_window_that_is_empty_by_mistake_is_asked_for_again_where_it_holds_no_whole_day(timeframe: str) -> None:
+    step = Timeframe(timeframe).seconds
+    market = traded_at([TEN - n * step for n in range(2000)])
+    with exchange("coinbase") as (coinbase, route):
+        route.side_effect = [body([]), market, market]
+        page = coinbase.page(ask("BTC-USD", timeframe, TEN, 100))
+    assert (len(page.candles), page.requests, page.exhausted) == (100, 3, False)
+
+
+def test_days_that_are_empty_by_mistake_are_not_passed_over() -> None:
+    market = traded_at([TEN - DAY - n * 60 for n in range(2000)])
+    with exchange("coinbase") as (coinbase, route):
+        route.side_effect = [body([]), body([]), market, market]
+        page = coinbase.page(ask("BTC-USD", "1m", TEN, 60))
+    assert (page.candles, page.covers_from, page.exhausted) == ([], TEN // DAY * DAY, False)
 
 
 def test_a_window_that_stays_empty_against_the_word_of_its_days_is_an_error_and_no_hole() -> None:
@@ -136,7 +157,7 @@ def test_before_2015_there_is_nothing_to_look_for() -> None:
     with exchange("coinbase") as (coinbase, route):
         route.return_value = body([])
         page = coinbase.page(ask("BTC-USD", "1d", 1_400_000_000, 300))
-    assert (page.exhausted, page.requests) == (True, 1)
+    assert (page.exhausted, page.requests) == (True, 2)
 
 
 def test_paging_by_the_pages_word_finds_every_candle_of_a_thin_market_and_ends() -> None:

@@ -473,6 +473,25 @@ def test_a_limit_of_history_makes_a_since_before_it_incomplete() -> None:
     assert too_old.skipped.outside == 720
 
 
+def test_a_source_without_a_single_candle_up_to_now_is_never_no_data() -> None:
+    report, opens = fetch(ScriptedFetcher([]))
+    assert (opens, report.next_to_ts) == ([], None)
+    assert report.incomplete == (
+        "scripted lists BTC-USDC, but sends no closed candle of it up to now: try again later, or take another --source"
+    )
+    assert report.as_json()["incomplete"] == report.incomplete
+
+
+def test_nothing_before_a_time_that_was_asked_for_may_be_true_and_is_said() -> None:
+    report, opens = fetch(ScriptedFetcher(hours(10)), to_ts=NEWEST_CLOSED - 10 * STEP)
+    assert (opens, report.next_to_ts, report.incomplete) == ([], None, None)
+    (note,) = report.notes
+    assert note == (
+        "scripted lists BTC-USDC, but sends no closed candle of it up to 2023-11-14T11:00:00Z: "
+        "right if trading began later, else try again"
+    )
+
+
 def test_large_messages_are_sent_in_groups_the_queue_takes() -> None:
     queue = MemoryQueue(clock())
     report, opens = fetch(ScriptedFetcher(hours(3000)), queue, limit=3000, rows_per_message=200)

@@ -33,7 +33,7 @@ class Diagnostics:
         self.warn(where, f"Unexpected fields found in {field} field: {listed}{_suggestions(unknown, names)}")
 
     def raise_if_faulty(self) -> None:
-        """Raises `ConfigError` with every fault in its message, and every warning, for no stack is there to carry it."""
+        """Raises `ConfigError` with every fault in its message, and every warning: no stack will carry those."""
         if not self.faults:
             return
         if len(self.faults) == 1 and not self.warnings:

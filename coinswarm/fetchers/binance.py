@@ -68,17 +68,15 @@ class Binance:
 
         `endTime` alone means "the newest up to there"; `startTime` alone would mean "the oldest from there". A hole in
         trading is stepped over and a short page proves nothing, so an empty array is the only sign of the end; it is
-        believed once the question for the very first candle finds none either.
+        believed when it comes again, after the question for the very first candle found none either.
         """
         page = self._ask(request)
         if not page.exhausted:
             return page
-        page.requests = 2
-        if self._ask(request, startTime=0, limit=1).exhausted:
-            return page
+        never_traded = self._ask(request, startTime=0, limit=1).exhausted
         page = self._ask(request)
         page.requests = 3
-        if page.exhausted:
+        if page.exhausted and not never_traded:
             raise SourceUnavailable(self.source, f"sends empty pages of {request.pair.symbol}, but has older candles")
         return page
 

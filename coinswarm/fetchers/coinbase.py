@@ -55,50 +55,68 @@ class Coinbase:
     def page(self, request: PageRequest) -> Page:
         """The window of `limit` buckets that ends at `to_ts`.
 
-        An empty window proves nothing, for times without trades have no rows. So the days up to it are looked through,
-        300 at a time, for the last one with trades before it; when there is none back to 2015 the series is exhausted.
-        Days with trades inside the window say that it is not empty at all: it is asked for once more.
+        An empty window proves nothing: times without trades have no rows, and a reply can be empty by mistake. So the
+        days up to it are looked through, 300 at a time, for the last one with trades before it; when there is none back
+        to 2015 the series is exhausted. Then the window is asked for once more, for a day with trades may have had them
+        in the window; if all of the day lies inside, an empty window is no answer.
         """
         step = offered(self.source, request.timeframe, TIMEFRAMES)
         newest = request.timeframe.floor(request.to_ts)
         start = newest - (min(request.limit, PAGE_ROWS) - 1) * step
-        requests = 0
-        for _ in range(2):
-            rows, as_of = self._window(request.pair, request.timeframe, start, newest)
-            page = Page(
-                rows.candles,
-                covers_from=start,
-                as_of=as_of,
-                remark=SHARED_BOOK if request.pair.quote == "USDC" else None,
-                malformed=rows.malformed,
-                requests=requests + 1,
-            )
-            if rows.candles or rows.malformed or self._look_back(request.pair, start, newest + step, page):
-                return page
-            requests = page.requests
-        raise SourceUnavailable(self.source, f"sends no candles of {request.pair.symbol} for days that had trades")
+        page = self._page(request, start, newest)
+        if page.candles or page.malformed:
+            return page
+        traded = self._look_back(request.pair, start, newest + step, page)
+        again = self._page(request, start, newest)
+        page.requests += again.requests
+        if again.candles or again.malformed:
+            again.requests = page.requests
+            return again
+        if traded:
+            raise SourceUnavailable(self.source, f"sends no candles of {request.pair.symbol} for days that had trades")
+        return page
+
+    def _page(self, request: PageRequest, start: int, newest: int) -> Page:
+        rows, as_of = self._window(request.pair, request.timeframe, start, newest)
+        return Page(
+            rows.candles,
+            covers_from=start,
+            as_of=as_of,
+            remark=SHARED_BOOK if request.pair.quote == "USDC" else None,
+            malformed=rows.malformed,
+        )
 
     def _look_back(self, pair: Pair, start: int, end: int, page: Page) -> bool:
         """Let an empty page speak for all days without trades before it, or say that there never were any.
 
-        False if there are trades between `start` and `end`, the times the page itself is about.
+        True if there were trades on a day between `start` and `end`, the times the page itself is about.
         """
-        day = Timeframe.D1
-        until = day.floor(end - 1)
+        day = Timeframe.D1.seconds
+        until = Timeframe.D1.floor(end - 1)
         while until >= EARLIEST:
-            since = until - (PAGE_ROWS - 1) * day.seconds
-            rows, _ = self._window(pair, day, since, until)
-            page.requests += 1
+            since = until - (PAGE_ROWS - 1) * day
+            rows = self._days(pair, since, until, page)
             opens = [candle.timestamp for candle in rows.candles]
-            if any(start <= opened <= end - day.seconds for opened in opens):
-                return False
+            if any(start <= opened <= end - day for opened in opens):
+                return True
             before = [opened for opened in opens if opened < start]
             if before:
-                page.covers_from = min(start, before[-1] + day.seconds)
-                return True
-            until = since - day.seconds
+                page.covers_from = min(start, before[-1] + day)
+            if before or rows.malformed:
+                return False
+            until = since - day
         page.exhausted = True
-        return True
+        return False
+
+    def _days(self, pair: Pair, since: int, until: int, page: Page) -> Rows:
+        """The days from `since` to `until`. That there are none decides over 300 of them, so it must be said twice."""
+        rows = Rows()
+        for _ in range(2):
+            rows, _as_of = self._window(pair, Timeframe.D1, since, until)
+            page.requests += 1
+            if rows.candles or rows.malformed:
+                break
+        return rows
 
     def _window(self, pair: Pair, timeframe: Timeframe, start: int, end: int) -> tuple[Rows, float | None]:
         # Without either bound the other is ignored too, and the newest page comes instead.

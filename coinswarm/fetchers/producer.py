@@ -118,6 +118,8 @@ class _Run:
             on_page(report)
         report.next_to_ts = self._next()
         report.skipped.outside += len(self.kept)
+        if report.next_to_ts is None:
+            report.doubt_nothing(self.top)
         return report
 
     def _done(self) -> bool:

@@ -146,6 +146,20 @@ class FetchReport:
             when = "so old" if oldest is None else f"before {iso(oldest)}"
             self.incomplete = f"{note.rstrip('.')}; nothing {when} can be had"
 
+    def doubt_nothing(self, newest: int) -> None:
+        """Say so when a source that knows the pair had no candle of it at all up to `newest`: it is never "no data".
+
+        Before a time that was asked for there may truly be none; up to now there are, or the source does not work.
+        """
+        skipped = self.skipped
+        if self.queued or self.incomplete or skipped.unfinished or skipped.invalid or skipped.outside:
+            return
+        said = f"{self.source} lists {self.request.pair.symbol}, but sends no closed candle of it"
+        if self.request.to_ts is None:
+            self.incomplete = f"{said} up to now: try again later, or take another --source"
+        else:
+            self.note(f"{said} up to {iso(newest)}: right if trading began later, else try again")
+
     def add_gap(self, gap: Span) -> None:
         self.missing += (gap.last - gap.first) // self.request.timeframe.seconds + 1
         if len(self.gaps) < GAPS_LISTED:
