@@ -192,12 +192,74 @@ def test_the_running_candle_may_break_every_rule_and_costs_no_other() -> None:
 # Before the listing
 
 
-def test_a_whole_page_of_zeros_is_the_end() -> None:
+def test_a_whole_page_of_zeros_is_the_end_when_no_day_before_it_had_trades_either() -> None:
     with exchange("cryptocompare", api_key="k") as (cryptocompare, route):
         route.side_effect = lambda request: api(request, listed=TEN + 1)
         page = cryptocompare.page(ask("SOL-USD", "1h", TEN, 2000))
-        assert route.call_count == 1
-    assert (page.exhausted, len(page.candles)) == (True, 2000)
+        paths = [call.request.url.path.rsplit("/", 1)[1] for call in route.calls]
+        oldest = min(int(p["toTs"]) - int(p["limit"]) * DAY for p in asked(route)[1:])
+    assert (page.exhausted, len(page.candles), page.requests) == (True, 2000, 4)
+    assert paths == ["histohour", "histoday", "histoday", "histoday"]
+    assert oldest <= 1_279_324_800  # the first day of bitcoin in dollars
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "hole", "step"),
+    [("1m", 2 * DAY, 60), ("5m", 2 * DAY, 300), ("1h", 200 * DAY, HOUR), ("4h", 200 * DAY, 4 * HOUR)],
+)
+@pytest.mark.parametrize("limit", [1, 2000])
+def test_a_hole_larger_than_the_largest_page_is_left_behind(timeframe: str, hole: int, step: int, limit: int) -> None:
+    begins = TEN - hole
+    with exchange("cryptocompare", api_key="k") as (cryptocompare, route):
+        route.side_effect = lambda request: api(request, hole=range(begins, TEN + 1))
+        page = cryptocompare.page(ask("SOL-USD", timeframe, TEN, limit))
+        assert not page.exhausted
+        assert page.covers_from == begins // DAY * DAY + DAY
+        before = cryptocompare.page(ask("SOL-USD", timeframe, page.covers_from - step, 2000))
+    assert before.candles[-1].timestamp == page.covers_from - step
+    assert any(c.open for c in before.candles)
+
+
+def test_a_hole_that_begins_on_the_day_the_page_reaches_is_not_passed_over() -> None:
+    begins = TEN - 2001 * HOUR
+    with exchange("cryptocompare", api_key="k") as (cryptocompare, route):
+        route.side_effect = lambda request: api(request, hole=range(begins, TEN + 1))
+        page = cryptocompare.page(ask("SOL-USD", "1h", TEN, 2000))
+    assert (page.exhausted, page.covers_from) == (False, TEN - 1999 * HOUR)
+
+
+def test_a_hole_of_two_thousand_days_in_the_days_themselves_is_left_behind() -> None:
+    newest = TEN // DAY * DAY
+    with exchange("cryptocompare", api_key="k") as (cryptocompare, route):
+        route.side_effect = lambda request: api(request, hole=range(newest - 2500 * DAY, newest + 1))
+        page = cryptocompare.page(ask("SOL-USD", "1d", newest, 2000))
+    assert (page.exhausted, page.covers_from, page.requests) == (False, newest - 2500 * DAY, 2)
+
+
+def test_a_hole_that_ends_in_minutes_no_longer_kept_is_the_end_with_its_reason() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        days = request.url.path.endswith("histoday")
+        return api(request, hole=range(TEN - (20 if days else 50) * DAY, TEN + 1))
+
+    with exchange("cryptocompare", api_key="k") as (cryptocompare, route):
+        route.side_effect = answer
+        page = cryptocompare.page(ask("BTC-USDC", "1m", TEN - 6 * DAY, 2000))
+        assert (page.exhausted, page.note) == (False, None)
+        last = cryptocompare.page(ask("BTC-USDC", "1m", page.covers_from - 60, 2000))
+    assert (last.exhausted, last.requests) == (True, 1)
+    assert "seven days" in (last.note or "")
+
+
+def test_days_that_cannot_be_read_prove_no_end() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("histoday"):
+            return body(success([row(TEN // DAY * DAY, open="?")]), **DATE)
+        return api(request, listed=TEN + 1)
+
+    with exchange("cryptocompare", api_key="k") as (cryptocompare, route):
+        route.side_effect = answer
+        page = cryptocompare.page(ask("SOL-USD", "1h", TEN, 2000))
+    assert (page.exhausted, page.covers_from) == (False, TEN - 1999 * HOUR)
 
 
 def test_a_page_that_is_partly_zeros_is_not() -> None:
@@ -221,7 +283,7 @@ def test_a_small_page_before_the_listing_is_the_end() -> None:
     with exchange("cryptocompare", api_key="k") as (cryptocompare, route):
         route.side_effect = lambda request: api(request, listed=TEN + 1)
         page = cryptocompare.page(ask("SOL-USD", "1h", TEN, 10))
-    assert (page.exhausted, page.requests) == (True, 2)
+    assert (page.exhausted, page.requests) == (True, 5)
 
 
 def test_minutes_older_than_a_week_come_with_the_reason_why_they_will_end() -> None:

@@ -16,7 +16,7 @@ class Skipped:
     unfinished: int = 0
     """The bucket was still open."""
     before_listing: int = 0
-    """All prices zero: the source fills the time before the first trade with such rows."""
+    """All prices zero: the source fills the time before the first trade, and holes in trading, with such rows."""
     invalid: int = 0
     """Broke a rule of `candles.fault`; `examples` names the first few."""
     duplicate: int = 0

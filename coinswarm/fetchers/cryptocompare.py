@@ -44,6 +44,8 @@ def _series(timeframe: Timeframe) -> Series:
 SERIES: Final = {timeframe: _series(timeframe) for timeframe in Timeframe}
 UNITS: Final = 2000
 """The most of limit × aggregate; beyond it rows are left out without a word."""
+EARLIEST: Final = 1_279_324_800
+"""2010-07-17: the first day of BTC-USD, the oldest series there is."""
 MINUTES_KEPT: Final = 7 * 86_400
 MINUTES_NOTE: Final = "CryptoCompare keeps minutes for seven days only."
 DIRECT: Final = ("direct", "force_direct")
@@ -70,18 +72,44 @@ class CryptoCompare:
     def page(self, request: PageRequest) -> Page:
         """The newest candles up to `to_ts`.
 
-        Before the first trade come zero rows without end, so a page of nothing else ends the series. Series have holes
-        of zero rows too: before a page smaller than the largest is believed, the largest is looked at.
+        Before the first trade come zero rows without end; but series have holes of zero rows too, and those have no
+        largest length. So below a page of nothing else the largest page is looked at, and below that one the days
+        before it, for the last one with trades: the series is exhausted when there is none back to 2010.
         """
         most = self.page_limit(request.timeframe)
         count = min(request.limit, most)
         page = self._ask(request, count)
-        if _all_zero(page):
+        if not _all_zero(page):
+            return page
+        if page.note is not None:  # the minutes of that time are gone: no day that had trades brings them back
             page.exhausted = True
-            if count < most:
-                page.exhausted = _all_zero(self._ask(request, most))
-                page.requests += 1
+            return page
+        largest = page
+        if count < most:
+            largest = self._ask(request, most)
+            page.requests += 1
+        if _all_zero(largest):
+            page.covers_from = largest.covers_from
+            self._look_back(request.pair, page)
         return page
+
+    def _look_back(self, pair: Pair, page: Page) -> None:
+        """Let a page of zero rows speak for all days without trades before it, or say that there never were any.
+
+        Days that cannot be read, or that are not those asked for, prove nothing: the page then speaks for itself.
+        """
+        day = Timeframe.D1
+        until = day.floor(page.covers_from)  # the page begins within a day that may have had trades before
+        while until >= EARLIEST:
+            days = self._ask(PageRequest(pair, day, until, UNITS), UNITS)
+            page.requests += 1
+            traded = [c.timestamp for c in days.candles if c.timestamp <= until and not _is_zero(c)]
+            if traded:
+                page.covers_from = min(page.covers_from, traded[-1] + day.seconds)
+            if traded or days.malformed or days.covers_from > until:
+                return
+            until = days.covers_from - day.seconds
+        page.exhausted = True
 
     def _ask(self, request: PageRequest, count: int) -> Page:
         series = offered(self.source, request.timeframe, SERIES)
@@ -207,8 +235,8 @@ def _conversion(row: object, whole: object) -> str:
 
 
 def _all_zero(page: Page) -> bool:
-    return (
-        bool(page.candles)
-        and not page.malformed
-        and not any(c.open or c.high or c.low or c.close for c in page.candles)
-    )
+    return bool(page.candles) and not page.malformed and all(map(_is_zero, page.candles))
+
+
+def _is_zero(candle: Candle) -> bool:
+    return not (candle.open or candle.high or candle.low or candle.close)
