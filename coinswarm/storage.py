@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from coinswarm.errors import (
 
 BUSY_TIMEOUT_SECONDS = 5.0
 CACHED_STATEMENTS = 256
+ROOM_BYTES = 65_536
+"""With less free, the index of a write-ahead log (steps of 32 KiB) may not fit. https://www.sqlite.org/walformat.html"""
 
 
 def connect(
@@ -122,7 +125,7 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
     text = str(error)
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StorageLocked(f"{path} is locked by another process")
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _no_room(path)):
         return StorageFull(f"the disk is full: {path} could not grow; nothing of this step was written")
     if primary in (
         sqlite3.SQLITE_READONLY,
@@ -139,6 +142,15 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
             hint="Check the disk's free space and health (df, dmesg), then run the same command again.",
         )
     return StorageError(f"{path}: {text}")
+
+
+def _no_room(path: Path) -> bool:
+    """Whether the disk is full: an I/O error is all SQLite says when it cannot enlarge the index of the WAL."""
+    try:
+        disk = shutil.disk_usage(path.parent)
+    except OSError:
+        return False
+    return disk.total > 0 and disk.free < ROOM_BYTES  # a tmpfs without a limit has a total of 0
 
 
 def _system_error(error: OSError, path: Path) -> StorageError:

@@ -11,10 +11,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from coinswarm.errors import StorageFull
 from coinswarm.simulator import Simulator, SyntheticMarket
+from coinswarm.storage import storage_error
 from tests.support.candle_messages import FIRST_OPEN, body, row
 from tests.support.command_line import CommandLine, HastyClock
 from tests.support.databases import ORIGINAL_TABLE
@@ -155,6 +158,7 @@ def test_a_disk_that_is_full_for_the_queue_fails_the_fetch_and_the_printed_comma
     assert "disk" in told
     queued = backlog(pipeline)[0]
     assert 0 < queued < 500
+    assert "still queued" not in failed.err
     assert told.endswith(f" Queued {queued * 10} candles for BTC-USDC in {queued} messages before that.")
 
     assert pipeline(*failed.continues_with).exit_code == 0
@@ -175,6 +179,7 @@ def test_a_disk_that_is_full_for_the_database_gives_the_messages_back(
     assert D1_FILE in message
     assert "disk" in message
     assert hint
+    assert hint.endswith(" What was not stored is still queued.")
     report = failed.json["report"]
     assert report["dead_lettered"] == report["retried"] == 0
     assert report["rows"]["inserted"] == len(opens(pipeline)) < 5000
@@ -182,6 +187,27 @@ def test_a_disk_that_is_full_for_the_database_gives_the_messages_back(
     assert backlog(pipeline) == (500 - report["acked"], 0)
     assert attempts(pipeline) == {0}
     assert drained(pipeline, 5000)
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "message"),
+    [
+        (20_000, 400_000, "the disk is full: {} could not grow; nothing of this step was written"),
+        (10**9, 10**10, "writing {} failed: disk I/O error"),
+        (0, 0, "writing {} failed: disk I/O error"),
+    ],
+    ids=["full", "room", "tmpfs without a limit"],
+)
+def test_an_io_error_where_there_is_no_room_left_is_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, total: int, message: str
+) -> None:
+    path = tmp_path / "d1.sqlite"
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(total=total, used=total - free, free=free))
+    told = storage_error(error, path)
+    assert isinstance(told, StorageFull)
+    assert told.message == message.format(path)
 
 
 # --- locks ---

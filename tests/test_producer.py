@@ -401,6 +401,10 @@ def test_a_queue_that_is_full_says_exactly_what_is_in_it() -> None:
     # the page that was cut in two is taken again from its newest candle: twice is harmless, never is not
     assert caught.value.resume_to_ts == NEWEST_CLOSED - 2000 * STEP
     assert isinstance(caught.value.__cause__, StorageFull)
+    assert caught.value.hint == (
+        "Free some space; the candles that were not queued are fetched again by the command below.\n"
+        f"Continue with: {report.next_trigger}"
+    )
 
 
 def test_a_commit_that_fails_leaves_nothing_of_it_in_the_report() -> None:

@@ -9,7 +9,7 @@ import typer
 from coinswarm.candles import Pair, Timeframe
 from coinswarm.commands.moments import moment
 from coinswarm.commands.run import Run, Yes, command
-from coinswarm.errors import CoinswarmError, UsageError
+from coinswarm.errors import CoinswarmError, StorageFull, UsageError
 
 if TYPE_CHECKING:
     from coinswarm.consumer.report import ConsumeReport
@@ -191,6 +191,8 @@ def consume(
             except CoinswarmError as error:
                 if error.report is not None and error.report.messages and not run.json:
                     _show_consumed(error.report)
+                if isinstance(error, StorageFull):
+                    error.hint = f"{error.hint or ''} What was not stored is still queued.".strip()
                 raise
     run.report(
         report.as_json(), lambda: _show_consumed(report), *_after_consume(report, queue.name, remote_queue=remote_queue)

@@ -19,7 +19,7 @@ class StorageLocked(StorageError):
 class StorageFull(StorageError):
     """The disk is full."""
 
-    default_hint = "Free some space and run the same command again: what was not stored is still queued."
+    default_hint = "Free some space and run the same command again."
 
 
 class StorageReadOnly(StorageError):

@@ -13,7 +13,15 @@ from typing import Final
 
 from coinswarm.candles import EARLIEST, Candle, gaps
 from coinswarm.clock import Clock
-from coinswarm.errors import CoinswarmError, FetchFailed, SourceError, UnknownPair, UnsupportedTimeframe, UsageError
+from coinswarm.errors import (
+    CoinswarmError,
+    FetchFailed,
+    SourceError,
+    StorageFull,
+    UnknownPair,
+    UnsupportedTimeframe,
+    UsageError,
+)
 from coinswarm.failpoints import failpoint
 from coinswarm.fetchers.base import Fetcher, Page, PageRequest
 from coinswarm.fetchers.enqueue import Sent, enqueue
@@ -23,6 +31,7 @@ from coinswarm.interrupt import Interrupted
 from coinswarm.log import NO_LOG, Log, described, logged_run
 from coinswarm.queue.types import Queue
 
+FULL_HINT: Final = "Free some space; the candles that were not queued are fetched again by the command below."
 MAX_REQUESTS: Final = 100_000
 """Five times what Coinbase's whole history of minutes takes; more means the paging goes nowhere."""
 
@@ -277,9 +286,10 @@ class _Run:
             return error
         continues = report.next_trigger or self.request.command(report.source)
         before = f"{report.message} before that" if report.queued else "Nothing was queued"
+        hint = FULL_HINT if error.hint == StorageFull.default_hint else error.hint
         failed = FetchFailed(
             f"{error.message.rstrip('.')}. {before}.",
-            hint="\n".join(filter(None, (error.hint, f"Continue with: {continues}"))),
+            hint="\n".join(filter(None, (hint, f"Continue with: {continues}"))),
         )
         failed.report = report
         failed.resume_to_ts = resume_to_ts
