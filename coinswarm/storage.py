@@ -133,7 +133,7 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_AUTH,
     ):
-        return StorageReadOnly(f"{path} cannot be opened for writing: {text}")
+        return _read_only(path, text)
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StorageCorrupt(f"{path} is damaged: {text}")
     if primary == sqlite3.SQLITE_IOERR:
@@ -142,6 +142,24 @@ def storage_error(error: sqlite3.Error, path: Path) -> StorageError:
             hint="Check the disk's free space and health (df, dmesg), then run the same command again.",
         )
     return StorageError(f"{path}: {text}")
+
+
+def _read_only(path: Path, text: str) -> StorageReadOnly:
+    """A file that can only be read is left alone: without the WAL's index, SQLite could show a state that never was.
+
+    https://www.sqlite.org/wal.html#read_only_databases
+    """
+    if not path.is_file() or (_writable(path) and _writable(path.parent)):
+        return StorageReadOnly(f"{path} cannot be opened for writing: {text}")
+    return StorageReadOnly(
+        f"{path} cannot be opened: it or its folder cannot be written, which SQLite needs even to read it: {text}",
+        hint="To look at it, copy the whole state folder (.wrangler/state unless --persist-to says otherwise) to where "
+        "you can write, and give --persist-to COPY. To work on it, check the owner and permissions.",
+    )
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _no_room(path: Path) -> bool:

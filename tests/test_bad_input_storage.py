@@ -7,6 +7,7 @@ trouble is over the same command does the whole job.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -139,6 +140,28 @@ def test_files_that_became_read_only_are_named_and_nothing_is_lost(pipeline: Com
         assert "read" in result.error[1] or "Permission denied" in result.error[1]
     assert backlog(pipeline) == (2, 0)
     assert drained(pipeline, rows)
+
+
+@pytest.mark.parametrize(
+    "command", [["d1", "stats"], ["d1", "info"], ["queues", "list"], ["queues", "info", QUEUE], ["status"]]
+)
+def test_who_only_looks_at_files_that_are_read_only_is_told_how_and_can(
+    pipeline: CommandLine, tmp_path_factory: pytest.TempPathFactory, command: list[str]
+) -> None:
+    fill(pipeline, 2)
+    copy = tmp_path_factory.mktemp("elsewhere") / "state"
+    with read_only(pipeline.directory):
+        refused = pipeline(*command, "--json")
+        shutil.copytree(pipeline.directory / ".wrangler/state", copy, copy_function=shutil.copyfile)
+    kind, message, hint = refused.error
+    assert (refused.exit_code, kind) == (1, "StorageReadOnly")
+    assert (
+        ".sqlite cannot be opened: it or its folder cannot be written, which SQLite needs even to read it: " in message
+    )
+    assert "copy the whole state folder" in (hint or "")
+    for folder in (copy, *copy.rglob("*/")):
+        folder.chmod(0o755)  # a copy by this process takes the modes along
+    assert pipeline(*command, "--json", "--persist-to", str(copy)).exit_code == 0
 
 
 # --- a full disk ---
