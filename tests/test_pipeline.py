@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,19 @@ with SqliteQueueStore(folder / "queue.sqlite") as store:
     print("ready", flush=True)
     print(worker.drain().rows.inserted, flush=True)
 """
+
+
+class Events:
+    """A log that keeps the last event of each name."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, dict[str, Any]] = {}
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        self.told[name] = fields
+
+    def for_run(self) -> Events:
+        return self
 
 
 @pytest.fixture
@@ -271,5 +285,49 @@ def test_what_leaves_the_queue_by_age_or_unsettled_is_in_the_report(tmp_path: Pa
         assert sum(report.reasons.values()) == 1
         queue.send_batch([OutgoingMessage(b"[]")] * 3)
         clock.advance(100_000)
-        report = Worker(queue, database, clock).drain()
+        events = Events()
+        report = Worker(queue, database, clock, log=events).drain()
         assert (report.messages, report.dead_lettered, report.expired) == (0, 0, 3)
+        assert events.told["messages.expired"] == {
+            "queue": "candles",
+            "messages": 3,
+            "reason": "older than the queue's retention period",
+        }
+        assert events.told["run.finished"]["expired"] == 3
+
+
+def test_what_leaves_by_age_is_told_while_the_consumer_watches(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with (
+        closing(SqliteQueueStore(tmp_path / "queue.sqlite", clock)) as store,
+        closing(migrated(tmp_path / "d1.sqlite")) as database,
+    ):
+        store.create("candles")
+        queue = store.open("candles")
+        queue.send_batch([OutgoingMessage(b"[]")] * 3)
+        clock.advance(345_600)
+        events = Events()
+        looks = iter([False] * 8)
+        Worker(queue, database, clock, log=events).drain(
+            watch=True, stop=lambda: "messages.expired" in events.told or next(looks, True)
+        )
+        assert next(looks, None) is False  # told before it was asked to stop
+        assert events.told["messages.expired"]["messages"] == 3
+
+
+def test_what_is_taken_over_from_a_dead_consumer_is_in_the_report(tmp_path: Path) -> None:
+    clock = ManualClock((NOW + 3_600) * 1000)
+    with (
+        closing(SqliteQueueStore(tmp_path / "queue.sqlite", clock)) as store,
+        closing(migrated(tmp_path / "d1.sqlite")) as database,
+    ):
+        store.create("candles")
+        queue = store.open("candles")
+        queue.send_batch([OutgoingMessage(body) for body, _ in pack(minutes(50))])
+        assert len(queue.lease(3, visibility_timeout_ms=1_000)) == 3  # by a consumer that then dies
+        clock.advance(2)
+        events = Events()
+        report = Worker(queue, database, clock, log=events).drain()
+        assert (report.acked, report.timed_out, report.rows.inserted) == (5, 3, 50)
+        assert events.told["messages.timed_out"] == {"queue": "candles", "messages": 3}
+        assert Worker(queue, database, clock).drain().timed_out == 0

@@ -53,15 +53,16 @@ class Model:
     def in_flight(self, entry: Entry, now: int) -> bool:
         return entry.lease is not None and entry.visible_at > now
 
-    def expire(self, now: int) -> None:
-        self.entries = [e for e in self.entries if e.stored_ms > now - self.retention_ms or self.in_flight(e, now)]
+    def young(self, now: int) -> list[Entry]:
+        """What is not too old, and what is but in flight: the rest is there until a lease sees it off."""
+        return [e for e in self.entries if e.stored_ms > now - self.retention_ms or self.in_flight(e, now)]
 
     def ready(self, now: int, limit: int) -> list[Entry]:
         visible = [e for e in self.entries if e.visible_at <= now]
         return sorted(visible, key=lambda e: (e.visible_at, e.order))[:limit]
 
     def lease(self, now: int, limit: int) -> list[Entry]:
-        self.expire(now)
+        self.entries = self.young(now)
         while used_up := [e for e in self.ready(now, limit) if e.attempts >= self.deliveries]:
             for entry in used_up:
                 self.give_up(entry, now)
@@ -215,25 +216,24 @@ class Twins:
     def the_metrics_agree(self) -> None:
         now = self.clock.now_ms()
         for name, model in self.models.items():
-            model.expire(now)
+            young = model.young(now)
             metrics = self.store.open(name).metrics()
-            in_flight = sum(model.in_flight(e, now) for e in model.entries)
-            delayed = sum(e.lease is None and e.visible_at > now for e in model.entries)
-            oldest = min(model.entries, key=lambda e: (e.stored_ms, e.order), default=None)
-            assert (metrics.backlog, metrics.bytes) == (len(model.entries), sum(len(e.body) for e in model.entries))
+            in_flight = sum(model.in_flight(e, now) for e in young)
+            delayed = sum(e.lease is None and e.visible_at > now for e in young)
+            oldest = min(young, key=lambda e: (e.stored_ms, e.order), default=None)
+            assert (metrics.backlog, metrics.bytes) == (len(young), sum(len(e.body) for e in young))
             assert (metrics.in_flight, metrics.delayed) == (in_flight, delayed)
-            assert metrics.waiting == len(model.entries) - in_flight - delayed
+            assert metrics.waiting == len(young) - in_flight - delayed
+            assert metrics.overdue == len(model.entries) - len(young)
             assert metrics.oldest_message_timestamp_ms == (oldest.sent_ms if oldest else 0)
 
     def the_next_messages_agree(self) -> None:
         now = self.clock.now_ms()
         for name, model in self.models.items():
-            queue = self.store.open(name)
-            shown = sorted(
-                (e for e in model.entries if not model.in_flight(e, now)), key=lambda e: (e.visible_at, e.order)
-            )
+            queue, young = self.store.open(name), model.young(now)
+            shown = sorted((e for e in young if not model.in_flight(e, now)), key=lambda e: (e.visible_at, e.order))
             assert [(m.id, m.attempts) for m in queue.peek(100)] == [(e.id, e.attempts) for e in shown[:100]]
-            nearest = min((e.visible_at for e in model.entries), default=None)
+            nearest = min((e.visible_at for e in young), default=None)
             assert queue.wait_hint_ms() == (None if nearest is None else max(0, nearest - now))
 
     def every_dead_letter_has_its_record(self) -> None:

@@ -41,7 +41,7 @@ from coinswarm.queue.types import ConsumerSettings, OutgoingMessage, QueueSettin
 from coinswarm.storage import connect
 from tests.support.queues import ack, bodies, fill, send, take
 
-ONE_ROW = ("SCAN CONSTANT ROW", "SCAN hidden")
+ONE_ROW = ("SCAN CONSTANT ROW", "SCAN hidden", "SCAN overdue")
 PACKAGE = Path(schema.__file__).parent
 SQL_FILES = sorted(path.name for path in PACKAGE.glob("*.sql"))
 
@@ -288,6 +288,65 @@ class TestTrouble:
         send(queue, "cccc")
         clock.advance(60)
         send(queue, "expire")
+
+
+class TestLookingAtWhatIsTooOld:
+    RETENTION = 345_600
+
+    def look(self, store: SqliteQueueStore, queue: SqliteQueue) -> None:
+        """Everything that a command or a server calls to show a queue."""
+        queue.peek()
+        queue.wait_hint_ms()
+        queue.timed_out()
+        queue.departures()
+        store.info("candles")
+        store.queues()
+
+    def test_it_deletes_nothing_and_says_how_much_there_is(
+        self, store: SqliteQueueStore, queue: SqliteQueue, clock: ManualClock
+    ) -> None:
+        send(queue, "old", "older")
+        send(queue, "delayed for long", delay=80_000)
+        queue.lease(1, visibility_timeout_ms=1_000)
+        clock.advance(self.RETENTION - 80_000)
+        send(queue, "young")
+        clock.advance(80_000)
+        self.look(store, queue)
+        metrics = queue.metrics()
+        assert (metrics.backlog, metrics.waiting, metrics.delayed, metrics.overdue) == (1, 1, 0, 3)
+        assert metrics.bytes == len("young")
+        assert bodies(queue.peek()) == ["young"]
+        assert queue.departures().expired == 0
+        with raw(store.path) as other:
+            assert other.execute("SELECT count(*) FROM bodies").fetchone() == (4,)
+
+    def test_a_longer_retention_still_saves_it(
+        self, store: SqliteQueueStore, queue: SqliteQueue, clock: ManualClock
+    ) -> None:
+        send(queue, "old")
+        clock.advance(self.RETENTION)
+        self.look(store, queue)
+        store.update("candles", QueueSettings(message_retention_period=QUEUES.retention_seconds_max))
+        assert queue.metrics().overdue == 0
+        assert take(queue) == ["old"]
+
+    def test_the_next_lease_deletes_it_and_counts_it_once(
+        self, store: SqliteQueueStore, queue: SqliteQueue, clock: ManualClock
+    ) -> None:
+        send(queue, "old")
+        clock.advance(self.RETENTION)
+        self.look(store, queue)
+        assert queue.lease(10) == []
+        assert queue.lease(10) == []
+        assert queue.departures().expired == 1
+        assert queue.metrics().overdue == 0
+
+    def test_a_late_ack_of_what_is_too_old_is_still_an_ack(self, queue: SqliteQueue, clock: ManualClock) -> None:
+        send(queue, "old")
+        leased = queue.lease(1)
+        clock.advance(self.RETENTION)
+        assert queue.metrics().overdue == 1
+        assert ack(queue, leased).acked == 1
 
 
 class TestTransactions:

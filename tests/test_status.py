@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,26 @@ def test_status_of_nothing_at_all_is_no_error(coinswarm: CommandLine) -> None:
     assert result.exit_code == 0
     assert result.json["database"]["note"] == "there is no database yet"
     assert not list(coinswarm.directory.rglob("miniflare-D1DatabaseObject"))
+
+
+def test_looking_says_what_is_too_old_and_how_to_save_it_and_deletes_none(
+    coinswarm: CommandLine, tmp_path: Path
+) -> None:
+    queue = "historical-data-queue"
+    coinswarm("queues", "send", queue, "[]")
+    (file,) = tmp_path.rglob("queues.sqlite")
+    with closing(sqlite3.connect(file)) as raw, raw:
+        five_days = 5 * 86_400_000
+        raw.execute("UPDATE messages SET stored_ms = stored_ms - ?1, visible_at = visible_at - ?1", (five_days,))
+    saving = f"coinswarm queues update {queue} --message-retention-period-secs 1209600"
+    for words in (("status",), ("queues", "list"), ("queues", "info", queue)):
+        said = coinswarm(*words)
+        assert "1 message is older than the retention" in said.err, said
+        assert saving in " ".join(said.err.split()), said
+    assert coinswarm("queues", "info", queue, "--json").json["overdue"] == 1
+    coinswarm(*saving.split()[1:])
+    assert coinswarm("queues", "info", queue, "--json").json["backlog"] == 1
+    assert coinswarm("queues", "peek", queue, "--json").json
 
 
 def test_status_says_how_the_table_that_is_missing_is_made(coinswarm: CommandLine) -> None:

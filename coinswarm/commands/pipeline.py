@@ -235,6 +235,11 @@ def _show_consumed(report: ConsumeReport) -> None:
         render.warn(f"{render.count(report.dead_lettered, 'message')} dead-lettered, {report.dropped:,} dropped:")
         for reason, count in report.reasons.most_common(5):
             render.warn(f"  {count:,} × {reason}")
+    if report.timed_out:
+        render.warn(
+            f"{render.count(report.timed_out, 'message')} taken over from a consumer that died or hangs: "
+            "not settled within the visibility timeout, and delivered again"
+        )
     if report.expired:
         render.warn(
             f"{render.count(report.expired, 'message')} expired undelivered and were deleted: "

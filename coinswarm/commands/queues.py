@@ -11,6 +11,7 @@ from coinswarm.commands import consumers, dead_letters, queue_messages
 from coinswarm.commands.queue_messages import then
 from coinswarm.commands.run import Remote, Run, Yes, command
 from coinswarm.errors import UsageError
+from coinswarm.limits import QUEUES
 
 if TYPE_CHECKING:
     from coinswarm.queue.types import QueueInfo, QueueSettings, QueueStore
@@ -43,9 +44,9 @@ def list_queues(run: Run, remote: Remote = False) -> None:
 
     with run.queues(remote=remote) as store:
         rows = [described(store, info) for info in store.queues()]
-    run.report(
-        rows,
-        lambda: render.table(
+
+    def show() -> None:
+        render.table(
             ("queue", "backlog", "in flight", "delayed", "size", "consumer"),
             [
                 (
@@ -58,9 +59,12 @@ def list_queues(run: Run, remote: Remote = False) -> None:
                 )
                 for row in rows
             ],
-        ),
-        *(f"coinswarm queues info {row['queue_name']}" for row in rows[:1]),
-    )
+        )
+        for row in rows:
+            if row["overdue"]:
+                render.warn(overdue(row["queue_name"], row["overdue"]))
+
+    run.report(rows, show, *(f"coinswarm queues info {row['queue_name']}" for row in rows[:1]))
 
 
 @command(app, "info")
@@ -92,6 +96,8 @@ def info(run: Run, name: Name, remote: Remote = False) -> None:
             ]
             + ([] if remote else [("left without an ack", _departed(row))])
         )
+        if row["overdue"]:
+            render.warn(overdue(name, row["overdue"]))
         if warning := _near_the_end(oldest, settings["message_retention_period"], now):
             render.warn(warning)
         for consumer in consumers:
@@ -241,6 +247,15 @@ def _timed_out(count: int) -> str:
     return f"{count:,}: their consumer died or hangs; coinswarm consume delivers them again"
 
 
+def overdue(queue: str, count: int) -> str:
+    """What to say of messages that are too old and still there: the last moment to keep them."""
+    noun = "message is" if count == 1 else "messages are"
+    return (
+        f"{count:,} {noun} older than the retention of {queue} and not counted: the next consumer deletes what nobody "
+        f"saves; coinswarm queues update {queue} --message-retention-period-secs {QUEUES.retention_seconds_max} does"
+    )
+
+
 def described(store: QueueStore, info: QueueInfo) -> dict[str, Any]:
     """The document of `queues info --json`: how full it is beside what Cloudflare's API says of a queue."""
     from coinswarm.queue.wire import consumer_json, settings_json
@@ -254,6 +269,7 @@ def described(store: QueueStore, info: QueueInfo) -> dict[str, Any]:
         "backlog": metrics.backlog,
         "in_flight": metrics.in_flight,
         "delayed": metrics.delayed,
+        "overdue": metrics.overdue,
         "timed_out": timed_out() if timed_out else None,
         "bytes": metrics.bytes,
         "oldest_message_timestamp_ms": metrics.oldest_message_timestamp_ms,

@@ -110,6 +110,7 @@ def status(run: Run) -> None:
 
 def _show_status(found: Status) -> None:
     from coinswarm import render
+    from coinswarm.commands.queues import overdue
 
     m, now = found.metrics, found.now_ms / 1000
     oldest = f", oldest {_span(found.oldest_seconds)} old" if found.oldest_seconds is not None else ""
@@ -123,6 +124,8 @@ def _show_status(found: Status) -> None:
             ("dead letters", f"{found.dead_letters:,} in {found.dead_letter_place}"),
         )
     )
+    if m.overdue:
+        render.warn(overdue(found.queue, m.overdue))
     for cause in found.causes[:_CAUSES_SHOWN]:
         render.line(f"  {cause.count:,} × {_cut(cause.reason, 68)}")
     for cron, fires in found.fires.items():

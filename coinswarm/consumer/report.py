@@ -38,6 +38,8 @@ class ConsumeReport:
     """Deleted after their last retry, for want of a dead-letter queue."""
     expired: int = 0
     """Deleted while this ran because they were older than the queue's retention period."""
+    timed_out: int = 0
+    """Taken over from a consumer that died or hangs: their delivery before was not settled in time."""
     released: int = 0
     """Given back unread when a fatal error ended the run."""
     stale: int = 0
@@ -85,6 +87,8 @@ class ConsumeReport:
             "retried": self.retried,
             "dead_lettered": self.dead_lettered,
             "dropped": self.dropped,
+            "expired": self.expired,
+            "timed_out": self.timed_out,
             "inserted": self.rows.inserted,
             "duplicate": self.rows.duplicate,
             "rejected": self.rows.rejected,
@@ -100,6 +104,7 @@ class ConsumeReport:
             "dead_lettered": self.dead_lettered,
             "dropped": self.dropped,
             "expired": self.expired,
+            "timed_out": self.timed_out,
             "released": self.released,
             "stale": self.stale,
             "rows": {

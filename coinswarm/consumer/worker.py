@@ -20,6 +20,7 @@ from coinswarm.consumer.report import ConsumeReport
 from coinswarm.consumer.rows import Contents, read
 from coinswarm.consumer.store import Stored, store
 from coinswarm.consumer.telling import tell_batch
+from coinswarm.consumer.unseen import Unseen
 from coinswarm.consumer.verdict import BackOff, Verdict
 from coinswarm.d1.schema import TABLE, check_price_data
 from coinswarm.d1.types import Database
@@ -27,10 +28,9 @@ from coinswarm.errors import CoinswarmError, QueuePaused
 from coinswarm.failpoints import failpoint
 from coinswarm.limits import QUEUE_DEFAULTS, QUEUES
 from coinswarm.log import NO_LOG, Log, logged_run
-from coinswarm.queue.types import Departures, Message, Queue
+from coinswarm.queue.types import Message, Queue
 
 CONCURRENCY: Final = 5
-UNSETTLED: Final = "delivered as often as allowed and never settled, or settled so by another consumer"
 SHORTEST_PAUSE_SECONDS: Final = 0.02
 LONGEST_PAUSE_SECONDS: Final = 0.5
 """Between two looks at a queue that delivers nothing now; also how long a request to stop may go unheard."""
@@ -96,10 +96,10 @@ class Worker:
         pool, takes = pool_for(self.database, self.concurrency)
         try:
             self._note_triggers(check_price_data(self.database))
-            before, known = self.queue.departures(), (self.report.dropped, self.report.dead_lettered)
+            unseen = Unseen(self.queue, self.report, self.log)
             with pool:
-                _Drain(self, pool, takes, watch, max_batches, stop, on_batch).run()
-            self._count_unseen(before, *known)
+                _Drain(self, pool, takes, unseen, watch, max_batches, stop, on_batch).run()
+            unseen.note()
         except CoinswarmError as error:
             error.report = self.report
             raise
@@ -117,19 +117,6 @@ class Worker:
             )
             if note not in self.report.notes:
                 self.report.notes.append(note)
-
-    def _count_unseen(self, before: Departures, dropped: int, dead_lettered: int) -> None:
-        """Add what left the queue while this ran and no settlement told of: too old, or its deliveries used up."""
-        report, after = self.report, self.queue.departures()
-        report.expired += after.expired - before.expired
-        unseen_dropped = max(0, after.dropped - before.dropped - (report.dropped - dropped))
-        unseen_letters = max(0, after.dead_lettered - before.dead_lettered - (report.dead_lettered - dead_lettered))
-        report.dropped += unseen_dropped
-        report.dead_lettered += unseen_letters
-        if unseen_letters:
-            report.add_reason(UNSETTLED, unseen_letters)
-        if unseen_dropped:
-            report.add_reason(UNSETTLED, unseen_dropped, dropped=True)
 
 
 def worker_for(
@@ -162,6 +149,7 @@ class _Drain:
         worker: Worker,
         pool: Executor,
         takes: int,
+        unseen: Unseen,
         watch: bool,
         max_batches: int | None,
         stop: Callable[[], bool],
@@ -172,6 +160,7 @@ class _Drain:
         self.queue = worker.queue
         self.pool = pool
         self.takes = takes
+        self.unseen = unseen
         self.watch = watch
         self.batches_left = math.inf if max_batches is None else max_batches
         self.stop = stop
@@ -196,6 +185,7 @@ class _Drain:
             elif self._is_over():
                 break
             else:
+                self.unseen.note()
                 self._pause()
         if self.failure is not None:
             raise self.failure
@@ -262,6 +252,9 @@ class _Drain:
             self.batches_left -= 1
             self.report.batches += 1
             self.report.messages += len(messages)
+            if late := sum([message.timed_out for message in messages]):
+                self.report.timed_out += late
+                self.worker.log.event("messages.timed_out", queue=self.queue.name, messages=late)
         return messages
 
     def _ending(self) -> bool:

@@ -7,7 +7,8 @@ name and fields; times are added by the log. Names are `noun.verb`:
     page.fetched messages.queued    the producer: candles that a source sent, candles that are durable in the queue
     source.failed                   what ended the pages of a source
     batch.written batch.failed      the consumer: rows of a batch inserted, already there and rejected; or why not
-    messages.retried messages.dead_lettered messages.dropped    how many, and the reason
+    messages.retried messages.dead_lettered messages.dropped messages.expired    how many, and the reason
+    messages.timed_out              how many were taken over from a consumer that died or hangs
     http.request http.retry         one attempt with its status, and the wait before the next one
 """
 

@@ -64,4 +64,5 @@ _SENTENCES: Final[dict[str, Callable[[Event], str]]] = {
     "messages.retried": _reason,
     "messages.dead_lettered": _reason,
     "messages.dropped": _reason,
+    "messages.expired": _reason,
 }

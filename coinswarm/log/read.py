@@ -17,7 +17,8 @@ Event = dict[str, Any]
 _CHUNK: Final = 1_000_000
 _TIME: Final = slice(len('{"time":"'), len('{"time":"2026-11-23T22:15:23.042Z'))
 TROUBLES: Final = frozenset(
-    ("source.failed", "batch.failed", "messages.retried", "messages.dead_lettered", "messages.dropped", "http.retry")
+    {"source.failed", "batch.failed", "http.retry"}
+    | {f"messages.{what}" for what in ("retried", "dead_lettered", "dropped", "expired", "timed_out")}
 )
 """Events that only happen when something goes wrong."""
 

@@ -92,8 +92,8 @@ class SqliteQueue:
             usage.record(self._file, queue.name, now, reads=reads, delivered=len(rows))
         leases = lease_ids(token, [row[_SEQ] for row in rows])
         return [
-            Message(message_id, body, content_type, sent_ms, attempts + 1, lease_id)
-            for (_, _, attempts, _, _, message_id, content_type, sent_ms, body), lease_id in zip(
+            Message(message_id, body, content_type, sent_ms, attempts + 1, lease_id, before != 0)
+            for (_, before, attempts, _, _, message_id, content_type, sent_ms, body), lease_id in zip(
                 rows, leases, strict=True
             )
         ]
@@ -111,41 +111,36 @@ class SqliteQueue:
         return self._file.transaction()
 
     def wait_hint_ms(self) -> int | None:
-        now = self._expired()
-        with self._file.reading():
-            (visible_at,) = self._file.execute(SQL["next_visible"], (self._number,)).fetchone()
-        return None if visible_at is None else max(0, visible_at - now)
+        now = self._clock.now_ms()
+        row = self._look("next_visible", now)
+        return None if row is None else max(0, int(row[0]) - now)
 
     def metrics(self) -> Metrics:
         """`oldest_message_timestamp_ms` is when that message was sent which has been in this queue for the longest."""
-        now = self._expired()
-        with self._file.reading():
-            row = self._file.execute(SQL["metrics"], {"queue": self._number, "now": now}).fetchone()
+        row = self._look("metrics", self._clock.now_ms())
         if row is None:
             raise registry.not_found(self._name)
-        backlog, size, in_flight, delayed, oldest = row
-        return Metrics(backlog, backlog - in_flight - delayed, in_flight, delayed, size, oldest or 0)
+        backlog, size, in_flight, delayed, oldest, overdue = row
+        return Metrics(backlog, backlog - in_flight - delayed, in_flight, delayed, size, oldest or 0, overdue)
 
     def timed_out(self) -> int:
         """Messages whose lease is over and was not settled: their consumer died or hangs, the next delivery is due."""
-        now = self._expired()
-        with self._file.reading():
-            (count,) = self._file.execute(SQL["stale"], (self._number, now)).fetchone()
-        return int(count)
+        row = self._look("stale", self._clock.now_ms())
+        return 0 if row is None else int(row[0])
 
     def departures(self) -> Departures:
         """As the usage counts them, under its present name and the one it was opened with; deleted, under the latter.
 
-        What is due to expire counts once somebody leases or looks.
+        What is too old counts once a lease has seen it off.
         """
         return usage.departures(self._file, self._number, self._name)
 
     def peek(self, limit: int = 10) -> list[Message]:
         """The next 1 to 100 messages, those that wait before those that are delayed. In flight ones are not shown."""
         rules.check_batch_size(limit)
-        now = self._expired()
+        parameters = {"queue": self._number, "now": self._clock.now_ms(), "limit": limit}
         with self._file.reading():
-            rows = self._file.execute(SQL["peek"], {"queue": self._number, "now": now, "limit": limit}).fetchall()
+            rows = self._file.execute(SQL["peek"], parameters).fetchall()
         return [
             Message(message_id, body, content_type, sent_ms, attempts, lease_id="")
             for message_id, body, content_type, sent_ms, attempts in rows
@@ -182,8 +177,8 @@ class SqliteQueue:
             gone = [Failed(row[_SEQ], row[_ATTEMPTS], row[_BYTES], settled=False) for row in used_up]
             failures.retries_used_up(self._file, queue, gone, now)
 
-    def _expired(self) -> int:
-        """Now, with what has expired by now gone."""
-        now = self._clock.now_ms()
-        removal.expire(self._file, self._number, self._name, now)
-        return now
+    def _look(self, statement: str, now: int) -> _Row | None:
+        """The one row of a statement that only reads."""
+        with self._file.reading():
+            row: _Row | None = self._file.execute(SQL[statement], {"queue": self._number, "now": now}).fetchone()
+        return row

@@ -104,38 +104,64 @@ RETURNING seq, bytes;
 DELETE FROM messages WHERE seq IN (SELECT seq FROM messages WHERE queue = :queue LIMIT :step) RETURNING seq, bytes;
 
 -- name: peek
+-- Looking deletes nothing: what is too old is passed over, here and below, until a lease sees it off.
 SELECT b.id, b.body, b.content_type, b.sent_ms, m.attempts
-FROM messages AS m INDEXED BY messages_deliverable
+FROM queues AS q
+CROSS JOIN messages AS m INDEXED BY messages_deliverable
 JOIN bodies AS b ON b.seq = m.seq
-WHERE m.queue = :queue AND (m.lease = 0 OR m.visible_at <= :now)
+WHERE q.number = :queue AND m.queue = q.number AND (m.lease = 0 OR m.visible_at <= :now)
+  AND coalesce(m.stored_ms > :now - 1000 * q.message_retention_period, 1)
 ORDER BY m.visible_at, m.seq
 LIMIT :limit;
 
 -- name: stale
-SELECT count(*) FROM messages INDEXED BY messages_deliverable WHERE queue = ? AND visible_at <= ? AND lease <> 0;
+SELECT count(*)
+FROM queues AS q
+CROSS JOIN messages AS m INDEXED BY messages_deliverable
+WHERE q.number = :queue AND m.queue = q.number AND m.visible_at <= :now AND m.lease <> 0
+  AND coalesce(m.stored_ms > :now - 1000 * q.message_retention_period, 1);
 
 -- name: next_visible
-SELECT min(visible_at) FROM messages INDEXED BY messages_deliverable WHERE queue = ?;
+SELECT m.visible_at
+FROM queues AS q
+CROSS JOIN messages AS m INDEXED BY messages_deliverable
+WHERE q.number = :queue AND m.queue = q.number
+  AND (coalesce(m.stored_ms > :now - 1000 * q.message_retention_period, 1) OR (m.lease <> 0 AND m.visible_at > :now))
+ORDER BY m.visible_at
+LIMIT 1;
 
 -- name: metrics
--- Only what is hidden is counted, by the index alone; what waits is the rest.
+-- Only what is hidden is counted, by the index alone, and what is too old, of which there is mostly nothing; what waits
+-- is the rest.
 SELECT
-    q.backlog,
-    q.bytes,
+    q.backlog - overdue.messages,
+    q.bytes - overdue.bytes,
     hidden.in_flight,
-    hidden.messages - hidden.in_flight AS delayed,
+    hidden.messages - hidden.in_flight - overdue.delayed,
     (
         SELECT b.sent_ms
         FROM messages AS m INDEXED BY messages_age
         JOIN bodies AS b ON b.seq = m.seq
         WHERE m.queue = q.number
+          AND (
+              coalesce(m.stored_ms > :now - 1000 * q.message_retention_period, 1)
+              OR (m.lease <> 0 AND m.visible_at > :now)
+          )
         ORDER BY m.stored_ms, m.seq
         LIMIT 1
-    ) AS oldest
+    ),
+    overdue.messages
 FROM queues AS q
 CROSS JOIN (
     SELECT count(*) AS messages, count(nullif(lease, 0)) AS in_flight
     FROM messages INDEXED BY messages_deliverable
     WHERE queue = :queue AND visible_at > :now
 ) AS hidden
+CROSS JOIN (
+    SELECT count(*) AS messages, coalesce(sum(bytes), 0) AS bytes, count(nullif(visible_at > :now, 0)) AS delayed
+    FROM messages INDEXED BY messages_age
+    WHERE queue = :queue
+      AND stored_ms <= (SELECT :now - 1000 * message_retention_period FROM queues WHERE number = :queue)
+      AND (lease = 0 OR visible_at <= :now)
+) AS overdue
 WHERE q.number = :queue;

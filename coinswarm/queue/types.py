@@ -37,6 +37,8 @@ class Message:
     attempts: int
     """Deliveries so far, this one included: the first is 1."""
     lease_id: str
+    timed_out: bool = False
+    """The delivery before was not settled in time: its consumer died or hangs. False where a queue does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Metrics:
     """Bodies of the whole backlog."""
     oldest_message_timestamp_ms: int
     """0 when the queue is empty."""
+    overdue: int = 0
+    """Older than the retention period: not counted above, never delivered, deleted by the next lease."""
 
 
 @dataclass(frozen=True, slots=True)

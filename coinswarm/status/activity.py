@@ -83,7 +83,7 @@ def failures(folder: Path, now_ms: int, minutes: float) -> list[Failures]:
             requests[1] += "error" in event
         elif name in ("batch.written", "batch.failed"):
             messages[0] += event.get("messages", 0)
-        elif name in ("messages.retried", "messages.dead_lettered", "messages.dropped"):
+        elif name in ("messages.retried", "messages.dead_lettered", "messages.dropped", "messages.expired"):
             messages[1] += event.get("messages", 0)
     return [Failures("requests", *requests), Failures("messages", *messages)]
 

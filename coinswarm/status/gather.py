@@ -75,6 +75,7 @@ class Status:
                 "in_flight": m.in_flight,
                 "delayed": m.delayed,
                 "bytes": m.bytes,
+                "overdue": m.overdue,
                 "paused": self.paused,
                 "oldest_message_timestamp_ms": m.oldest_message_timestamp_ms,
                 "oldest_seconds": self.oldest_seconds,
