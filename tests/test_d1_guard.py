@@ -114,6 +114,11 @@ def test_transactions_are_d1s_own(database: LocalDatabase, sql: str, before: str
         "CREATE VIEW _cf_v AS SELECT 1",
         "ALTER TABLE t RENAME TO _cf_t",
         "ALTER TABLE t RENAME\nTO '_cf_t'",
+        "ALTER TABLE t RENAME/**/TO _cf_t",
+        "ALTER TABLE t RENAME -- to what\n TO/* this */[_cf_t]",
+        'ALTER/**/TABLE main."t" RENAME TO "_CF_t"',
+        "; ALTER TABLE t RENAME TO _cf_t",
+        "alter table rename rename to _cf_t",
         "CREATE VIRTUAL TABLE v USING dbstat",
         "CREATE VIRTUAL TABLE v USING fts4 (x)",
         "PRAGMA TABLE_INFO(t)",
@@ -198,6 +203,8 @@ def test_cloudflares_own_tables_cannot_be_read(database: LocalDatabase, tmp_path
         "SELECT strftime('%s', 'now'), unixepoch(), CURRENT_TIMESTAMP, printf('%d', 1), pow(2, 3)",
         "EXPLAIN QUERY PLAN SELECT * FROM t",
         "ALTER TABLE t RENAME COLUMN c TO d",
+        "ALTER TABLE t RENAME COLUMN c TO _cf_c",
+        "ALTER TABLE t RENAME c TO _cf_c -- RENAME TO _cf_t",
         "ALTER TABLE t ADD COLUMN e",
         "ALTER TABLE t DROP COLUMN c",
         "ALTER TABLE t RENAME TO u",
@@ -218,6 +225,50 @@ def test_full_text_search_works(database: LocalDatabase) -> None:
     assert found == "<hello> world"
 
 
+# Pragmas
+
+FLAGS = {
+    "case_sensitive_like": ("SELECT 'A' LIKE 'a'", 1),
+    "defer_foreign_keys": ("PRAGMA defer_foreign_keys", 0),
+    "foreign_keys": ("PRAGMA foreign_keys", 1),
+    "ignore_check_constraints": ("PRAGMA ignore_check_constraints", 0),
+    "legacy_alter_table": ("PRAGMA legacy_alter_table", 0),
+    "recursive_triggers": ("PRAGMA recursive_triggers", 0),
+    "reverse_unordered_selects": ("PRAGMA reverse_unordered_selects", 0),
+}
+"""How each shows, and what it is in every call that does not set it."""
+
+
+@pytest.mark.parametrize("form", ["{0}", "EXPLAIN {0}", "EXPLAIN QUERY PLAN {0}", "; EXPLAIN/**/{0}", "/**/{0};"])
+@pytest.mark.parametrize("setting", ["{0} = {1}", "{0}({1})", "main.{0} = {1}"])
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_pragma_ends_with_its_call_however_it_is_written(
+    database: LocalDatabase, flag: str, setting: str, form: str
+) -> None:
+    look, usual = FLAGS[flag]
+    sql = form.format("PRAGMA " + setting.format(flag, "off" if flag == "foreign_keys" else "on"))
+    for statements in ([sql], [sql], ["SELECT 1", sql, "SELECT 2"], ["INSERT INTO t (c) VALUES (1)", sql]):
+        database.batch([Statement(each) for each in statements])
+        assert value(database, look) == usual, statements
+
+
+@pytest.mark.parametrize("form", ["{0}", "EXPLAIN {0}", "EXPLAIN QUERY PLAN {0}"])
+def test_no_pragma_switches_foreign_keys_off(database: LocalDatabase, form: str) -> None:
+    database.execute("CREATE TABLE child (t REFERENCES t (a))")
+    off = form.format("PRAGMA foreign_keys = off")
+    orphan = "INSERT INTO child VALUES (98)"
+    database.execute(off)
+    for statements in ([orphan], [off, orphan], [orphan, off]):
+        with pytest.raises(SqlError, match="FOREIGN KEY constraint failed"):
+            database.batch([Statement(sql) for sql in statements])
+
+
+def test_a_pragma_of_a_call_that_failed_ends_with_it(database: LocalDatabase) -> None:
+    with pytest.raises(SqlError):
+        database.execute("PRAGMA recursive_triggers = on; EXPLAIN PRAGMA legacy_alter_table = on; SELECT nope;")
+    assert value(database, "PRAGMA recursive_triggers") == value(database, "PRAGMA legacy_alter_table") == 0
+
+
 # Statements and parameters
 
 
@@ -226,6 +277,26 @@ def test_text_without_a_statement_is_refused(database: LocalDatabase, sql: str) 
     assert refusal(database, sql) == "SQL code did not contain a statement."
     with pytest.raises(SqlError, match="SQL code did not contain a statement"):
         database.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("\0SELECT 1", "SQL code did not contain a statement."),
+        ("SELECT 1\0", "SQL code did not contain a statement."),
+        ("DELETE FROM t \0 WHERE 0", "SQL code did not contain a statement."),
+        ("SELECT 1 -- x\0y", "SQL code did not contain a statement."),
+        ("SELECT 'é', 'a\0b'", 'unrecognized token: "\'a" at offset 13: SQLITE_ERROR'),
+        ("SEL\0ECT 1", 'near "SEL": syntax error at offset 0: SQLITE_ERROR'),
+        ("SELECT * FROM nope\0", "no such table: nope: SQLITE_ERROR"),
+        ("PRAGMA page_count\0", AUTH),
+    ],
+)
+def test_what_stands_before_a_nul_character_is_judged_and_nothing_is_run(
+    database: LocalDatabase, sql: str, message: str
+) -> None:
+    assert refusal(database, sql) == message
+    assert value(database, "SELECT count(*) FROM t") == 1
 
 
 def test_a_batch_takes_single_statements_and_parameters_need_one(database: LocalDatabase) -> None:

@@ -111,7 +111,7 @@ class Engine:
             self._deadline = math.inf
             self._guard.actions = None
             self._connection.text_factory = str
-            if self._guard.lasting:
+            if self._guard.set:
                 self._guard.restore(self._connection)
         return results
 

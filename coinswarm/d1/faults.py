@@ -89,6 +89,8 @@ def translate(
         return SqlError(guard.WRONG_BINDINGS)
     if "one statement at a time" in message:
         return SqlError(guard.ONE_STATEMENT)
+    if "null character" in message:
+        return SqlError(_before_nul(sql[: sql.find("\0")], probe))
     if not code:
         return SqlError(message)
     extended = _UNNAMED.get(code) or str(getattr(error, "sqlite_errorname", "SQLITE_ERROR"))
@@ -98,6 +100,17 @@ def translate(
         f"{message}{'' if place is None else f' at offset {place}'}: {primary}"
         f"{'' if extended == primary else f' (extended: {extended})'}"
     )
+
+
+def _before_nul(sql: str, probe: Probe) -> str:
+    """D1 compiles what stands before a NUL character, and behind that finds no statement."""
+    message = probe(sql) if verb(sql) not in ("", "EXPLAIN") else None
+    if message is None:
+        return guard.NO_STATEMENT
+    if message == "not authorized":
+        return guard.NOT_AUTHORIZED
+    place = offset(sql, message, probe)
+    return f"{message}{'' if place is None else f' at offset {place}'}: SQLITE_ERROR"
 
 
 def offset(sql: str, message: str, probe: Probe) -> int | None:

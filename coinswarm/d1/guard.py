@@ -8,9 +8,10 @@ statement that is run again costs nothing here.
 
 from __future__ import annotations
 
-import re
 import sqlite3
+from collections.abc import Iterator
 from enum import Enum
+from itertools import islice
 from typing import Final, NamedTuple
 
 from coinswarm.d1.splitter import tokens, verb
@@ -34,7 +35,6 @@ NO_NAMED_PARAMETERS: Final = "D1 takes ? and ?NNN as parameters, not {0}."
 _TRANSACTION: Final = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _SCHEMA: Final = frozenset({"CREATE", "DROP", "ALTER", "ANALYZE", "REINDEX"})
 _WRITE: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
-_RENAME_TO_RESERVED: Final = re.compile(r"RENAME\s+TO\s+['\"`\[]?_cf_", re.IGNORECASE)
 
 _LIMITS: Final = {
     sqlite3.SQLITE_LIMIT_LENGTH: D1.value_bytes,
@@ -50,17 +50,16 @@ _LIMITS: Final = {
 }
 
 _BOOLEANS: Final = frozenset({"0", "1", "on", "off", "true", "false", "yes", "no"})
-_LASTING: Final = frozenset(
-    {
-        "case_sensitive_like",
-        "ignore_check_constraints",
-        "legacy_alter_table",
-        "recursive_triggers",
-        "reverse_unordered_selects",
-    }
-)
-"""These would stay as they were set until the file is closed; in D1 they last one transaction."""
-_BOOLEAN_PRAGMAS: Final = _LASTING | {"foreign_keys", "defer_foreign_keys"}
+_BOOLEAN_PRAGMAS: Final = {
+    "case_sensitive_like": "OFF",
+    "defer_foreign_keys": "OFF",
+    "foreign_keys": "ON",
+    "ignore_check_constraints": "OFF",
+    "legacy_alter_table": "OFF",
+    "recursive_triggers": "OFF",
+    "reverse_unordered_selects": "OFF",
+}
+"""With what they are between two calls. They would stay as they were set; in D1 they last one transaction."""
 _PLAIN_PRAGMAS: Final = frozenset({"data_version", "page_size"})
 _OBJECT_PRAGMAS: Final = frozenset(
     {"foreign_key_list", "index_info", "index_list", "index_xinfo", "table_info", "table_xinfo"}
@@ -122,20 +121,48 @@ def inspect(sql: str) -> Kind:
     word = verb(sql)
     if not word:
         raise SqlError(NO_STATEMENT)
-    if word == "EXPLAIN":
-        words = [piece.upper() for kind, piece, _ in tokens(sql[:1000]) if kind == "word"][1:2]
-        if _TRANSACTION.intersection(words):
-            raise SqlError(NO_TRANSACTIONS)
-        return Kind.READ
+    explained = word == "EXPLAIN"
+    if explained:
+        word = _explained(sql)
     if word in _TRANSACTION:
         raise SqlError(NO_TRANSACTIONS)
+    if word == "PRAGMA":  # to compile it is to set it: SQLite does so even for EXPLAIN
+        return Kind.PRAGMA
+    if explained:
+        return Kind.READ
     if word == "VACUUM":
         raise SqlError(NO_VACUUM)
-    if word == "ALTER" and _RENAME_TO_RESERVED.search(sql):
+    if word == "ALTER" and _reserved(_new_name(sql)):
         raise SqlError(NOT_AUTHORIZED)
-    if word == "PRAGMA":
-        return Kind.PRAGMA
     return Kind.WRITE if word in _WRITE else Kind.SCHEMA if word in _SCHEMA else Kind.READ
+
+
+def _explained(sql: str) -> str:
+    """The first word of the statement that `EXPLAIN` or `EXPLAIN QUERY PLAN` explains, in upper case."""
+    words = [piece.upper() for _, piece, _ in islice(_pieces(sql), 1, 4)]
+    if words[:2] == ["QUERY", "PLAN"]:
+        words = words[2:]
+    return words[0] if words else ""
+
+
+def _new_name(sql: str) -> str | None:
+    """What `ALTER TABLE … RENAME TO` makes of the table's name; None if it does something else.
+
+    SQLite tells its authorizer the old name alone, so the text is looked at.
+    """
+    before = ""
+    pieces = islice(_pieces(sql), 3, None)  # behind ALTER TABLE and the name, or what begins it
+    for kind, piece, _ in pieces:
+        if kind == "word" and before != ".":
+            to, name = ([text for _, text, _ in islice(pieces, 2)] + ["", ""])[:2]
+            return name.lstrip("'\"`[") if (piece.upper(), to.upper()) == ("RENAME", "TO") else None
+        before = piece
+    return None
+
+
+def _pieces(sql: str) -> Iterator[tuple[str, str, int]]:
+    """The tokens without semicolons, with which a text may begin."""
+    return (token for token in tokens(sql) if token[1] != ";")
 
 
 def refuse_named_parameters(sql: str) -> None:
@@ -154,8 +181,8 @@ class Guard:
         """Set while our own pragmas run."""
         self.actions: list[Action] | None = None
         """When it is a list, what statements do is appended to it while they are compiled."""
-        self.lasting: set[str] = set()
-        """Pragmas that were set and would outlive the transaction."""
+        self.set: set[str] = set()
+        """Pragmas that were set and might outlive the transaction."""
 
     def install(self, connection: sqlite3.Connection) -> None:
         for limit, value in _LIMITS.items():
@@ -164,10 +191,9 @@ class Guard:
 
     def restore(self, connection: sqlite3.Connection) -> None:
         """Undo pragmas at the end of a call: in D1 they last one transaction."""
-        names, self.lasting = self.lasting, set()
-        for name in names:
-            connection.execute(f"PRAGMA {name}=OFF")
-        self.lasting.clear()  # what the authorizer has noted meanwhile
+        for name in sorted(self.set):
+            connection.execute(f"PRAGMA {name}={_BOOLEAN_PRAGMAS[name]}")
+        self.set.clear()
 
     def _authorize(
         self, code: int, first: str | None, second: str | None, schema: str | None, trigger: str | None
@@ -198,8 +224,7 @@ class Guard:
         if name in _BOOLEAN_PRAGMAS:
             if argument is None:
                 return True
-            if name in _LASTING:
-                self.lasting.add(name)
+            self.set.add(name)
             return argument.lower() in _BOOLEANS
         if name in _PLAIN_PRAGMAS:
             return argument is None

@@ -149,3 +149,15 @@ SELECT abs(-1) FILTER (WHERE 1)
 SELECT count(*) FILTER (WHERE value > 1), sum(value) FILTER (WHERE value > 5) FROM json_each('[1,2,3]')
 
 SELECT 1 ISNULL, NULL NOTNULL, 1 NOT NULL, 1 IS 1, 1 IS NOT 2, 1 <> 2, 1 != 2, 1 == 1
+
+CREATE TABLE changed (a)
+
+INSERT INTO changed VALUES (1), (2), (3)
+
+--# changes() in the call after
+SELECT changes()
+
+--# changes() in the call itself
+INSERT INTO changed VALUES (4), (5)
+--+
+SELECT changes()

@@ -92,3 +92,17 @@ DELETE FROM deferred
 DELETE FROM parent WHERE id = 501
 
 SELECT * FROM with_default
+
+EXPLAIN PRAGMA foreign_keys = off
+
+PRAGMA foreign_keys
+
+INSERT INTO child (pid) VALUES (98)
+
+EXPLAIN QUERY PLAN PRAGMA foreign_keys = off
+
+INSERT INTO child (pid) VALUES (99)
+
+EXPLAIN PRAGMA defer_foreign_keys = on
+
+INSERT INTO child (pid) VALUES (100)

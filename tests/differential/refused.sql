@@ -132,6 +132,8 @@ CREATE TABLE to_rename (a)
 
 ALTER TABLE to_rename RENAME TO _cf_renamed
 
+CREATE TABLE to_rename_with_a_comment (a)
+
 ALTER TABLE t ADD COLUMN _cf_column
 
 SELECT * FROM _cf_METADATA
@@ -189,3 +191,38 @@ CREATE FUNCTION f() RETURNS 1
 USE main
 
 .tables
+
+EXPLAIN QUERY PLAN BEGIN
+
+EXPLAIN QUERY PLAN COMMIT
+
+EXPLAIN /* a comment */ SAVEPOINT x
+
+ALTER TABLE to_rename_with_a_comment RENAME/* a comment */TO _cf_commented
+
+--# a NUL character before the statement
+{{\u0000*1}}SELECT 1
+
+--# a NUL character behind the statement
+SELECT 1{{\u0000*1}}
+
+--# a NUL character between two statements
+SELECT 1;{{\u0000*1}}SELECT 2
+
+--# a NUL character and more text
+SELECT 1 {{\u0000*1}} garbage
+
+--# a NUL character in a comment
+SELECT 1 -- x{{\u0000*1}}y
+
+--# a NUL character in a string
+SELECT 'a{{\u0000*1}}b'
+
+--# a NUL character in a word
+SEL{{\u0000*1}}ECT 1
+
+--# a NUL character behind a table that is not there
+SELECT * FROM nowhere{{\u0000*1}}
+
+--# a NUL character behind a pragma
+PRAGMA page_count{{\u0000*1}}
