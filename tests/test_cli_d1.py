@@ -72,6 +72,18 @@ def test_sql_that_fails_exits_1_with_d1s_words_and_changes_nothing(
     assert digest(coinswarm) == before
 
 
+def test_an_integer_beyond_2_to_the_53_is_shown_rounded_as_wrangler_shows_it_and_stored_exactly(
+    coinswarm: CommandLine,
+) -> None:
+    wranglers = {"a": 9007199254740992, "b": 9223372036854776000, "c": -9007199254740992}
+    text = "SELECT 9007199254740993 AS a, 9223372036854775807 AS b, -9007199254740992 AS c"
+    assert sql(coinswarm, text) == [wranglers]
+    assert "9223372036854776000" in coinswarm("d1", "execute", "--command", text).out
+    sql(coinswarm, f"{CREATE}; INSERT INTO t VALUES (9007199254740993, 'exact')")
+    assert sql(coinswarm, "SELECT text FROM t WHERE id = 9007199254740993") == [{"text": "exact"}]
+    assert "(9007199254740993,'exact')" in coinswarm("d1", "export", "--output", "-").out
+
+
 def test_a_good_result_is_cloudflares_own_list(coinswarm: CommandLine) -> None:
     result = coinswarm(
         "d1", "execute", "--command", f"{CREATE}; INSERT INTO t VALUES (1, 'one'); SELECT * FROM t", "--json"

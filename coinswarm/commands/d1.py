@@ -92,6 +92,7 @@ def execute(
     """Run SQL as D1 would, in one transaction; exits 1 and changes nothing if a statement fails."""
     from coinswarm import render
     from coinswarm.commands.reading import warn_of_reading
+    from coinswarm.d1.wire import as_received
 
     not_both(local, remote)
     if sql is None and file is not None and _is_large(file):
@@ -107,6 +108,9 @@ def execute(
         if remote and not _only_reads(run, opened, text):
             before_write(run, opened, "run SQL", remote=remote, yes=yes)
         results = opened.execute(text)
+    if not remote:
+        for result in results:
+            result.rows = as_received(result.rows)
     document = [{"results": result.objects, "success": True, "meta": result.meta.as_json()} for result in results]
 
     def show() -> None:

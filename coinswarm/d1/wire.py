@@ -173,6 +173,11 @@ def _kind(value: object) -> str:
     return names.get(type(value), "null")
 
 
+def as_received(rows: Sequence[Sequence[SqlValue]]) -> list[tuple[SqlValue, ...]]:
+    """Rows of a local database with their integers as D1 hands them out: beyond 2^53 a double's."""
+    return [tuple([_json_int(value) if isinstance(value, int) else value for value in row]) for row in rows]
+
+
 def encode_results(results: Sequence[QueryResult], *, raw: bool) -> list[dict[str, Any]]:
     """The `result` of `/query` (rows as objects) or `/raw` (columns and rows), one element per statement."""
     return [{"results": _raw(r) if raw else _objects(r), "success": True, "meta": encode_meta(r.meta)} for r in results]
