@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import math
 import re
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from coinswarm.clock import ManualClock
-from coinswarm.d1.dump import dump
+from coinswarm.d1.dump import dump, literal
 from coinswarm.d1.ingest import ingest, statements
 from coinswarm.d1.path import database_path
 from coinswarm.errors import SqlError
@@ -65,6 +69,78 @@ def test_every_value_comes_back_as_it_was(values: list[Any]) -> None:
         source.executemany("INSERT INTO t VALUES (?)", [(value,) for value in values])
         with closing(reloaded(text_of(source))) as copy:
             assert contents(copy) == contents(source)
+
+
+KRAKEN = Path(__file__).parent.parent.parent / "shared" / "data" / "market" / "kraken" / "XBTUSD_60.csv"
+prices = st.tuples(st.integers(1, 10**12), st.integers(0, 10)).map(lambda v: v[0] / 10 ** v[1])
+"""As exchanges quote them: up to ten decimals."""
+
+
+def misread(values: list[float]) -> list[tuple[float, float]]:
+    """What SQLite makes of the literals, where that is another double."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        read = [database.execute(f"SELECT {literal(value)}").fetchone()[0] for value in values]
+    return [pair for pair in zip(values, read, strict=True) if struct.pack("d", pair[0]) != struct.pack("d", pair[1])]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(prices | st.builds(lambda a, b: a * b, prices, prices) | st.floats(allow_nan=False), min_size=20))
+def test_every_double_is_written_so_that_sqlite_reads_it_exactly(values: list[float]) -> None:
+    assert misread(values) == []
+
+
+def test_doubles_whose_shortest_digits_sqlite_misreads_come_back_too() -> None:
+    found = [34.430760480000004, 3.57517741, 0.39271702, 7.68214321, 0.53475859988294, 72840.144859]
+    edges = [
+        5e-324,
+        1.6017483371304046e-295,
+        2.2250738585072014e-308,
+        2.225073858507201e-308,
+        1.7976931348623157e308,
+    ]
+    values = [sign * value for sign in (1, -1) for value in (0.0, *found, *edges, float(2**60), 1e22, 0.1)]
+    assert misread(values) == []
+    assert [literal(value) for value in (0.0, -0.0, 0.1, 122.0, 1e22)] == ["0.0", "-0.0", "0.1", "122.0", "1e+22"]
+
+
+@given(prices | st.floats(min_value=1e-280, allow_infinity=False))
+def test_a_double_is_written_with_room_for_what_other_sqlites_round_otherwise(value: float) -> None:
+    off = abs(Fraction(literal(value)) - Fraction(value))
+    assert off <= Fraction(15, 32) * Fraction(math.ulp(value))
+
+
+@pytest.mark.real_data
+def test_prices_and_volumes_of_seven_years_come_back_to_the_bit() -> None:
+    if not KRAKEN.exists():
+        pytest.skip(f"{KRAKEN} is not here")
+    candles = csv.reader(KRAKEN.read_text().splitlines())
+    values = [float(field) for candle in candles for field in (*candle[1:6], float(candle[4]) * float(candle[5]))]
+    with closing(sqlite3.connect(":memory:")) as source:
+        source.execute("CREATE TABLE t (v REAL)")
+        source.executemany("INSERT INTO t VALUES (?)", [(value,) for value in values])
+        with closing(reloaded(text_of(source))) as copy:
+            found = [value for (value,) in copy.execute("SELECT v FROM t ORDER BY rowid")]
+    assert [pair for pair in zip(values, found, strict=True) if pair[0] != pair[1]] == []
+
+
+@pytest.mark.parametrize("end", ["", " -- newest", " -- a; /* b", " /* open", " /* closed */", " -- 'x", "\n--\n--"])
+def test_what_ends_in_a_comment_can_be_loaded_again(connection: sqlite3.Connection, end: str) -> None:
+    for sql in (
+        "CREATE TABLE t (a)",
+        'CREATE TABLE "quoted" (a)',
+        "CREATE INDEX i ON t (a)",
+        "CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END",
+        "CREATE VIEW v AS SELECT a FROM t",
+        "CREATE VIEW w AS SELECT a FROM v",
+    ):
+        connection.execute(sql + end)
+    text = text_of(connection)
+    names = "SELECT type, name FROM sqlite_schema ORDER BY name"
+    with closing(reloaded(text)) as copy:
+        assert copy.execute(names).fetchall() == connection.execute(names).fetchall()
+        assert text_of(copy) == text
+    assert [sql for sql in statements(io.BytesIO(text.encode())) if not sql.endswith(";")] == []
+    assert len(list(statements(io.BytesIO(text.encode())))) == 7
 
 
 def test_text_that_is_not_utf8_comes_back_byte_for_byte(connection: sqlite3.Connection) -> None:

@@ -20,6 +20,7 @@ from coinswarm.chaos.plan import EpisodePlan, FetchSpan
 from coinswarm.cloudflare import CloudflareApi
 from coinswarm.config import Stack, load
 from coinswarm.config.masking import Secret
+from coinswarm.d1.dump import literal
 from coinswarm.d1.local import LocalDatabase
 from coinswarm.d1.migrate import bundled_migrations
 from coinswarm.d1.path import database_path
@@ -171,5 +172,4 @@ def _legacy(world: World) -> list[Row]:
 
 
 def _insert(row: Row) -> str:
-    values = ("NULL" if value is None else f"'{value}'" if isinstance(value, str) else repr(value) for value in row)
-    return f"INSERT OR IGNORE INTO price_data ({', '.join(COLUMNS)}) VALUES ({', '.join(values)});\n"
+    return f"INSERT OR IGNORE INTO price_data ({', '.join(COLUMNS)}) VALUES ({', '.join(map(literal, row))});\n"

@@ -8,17 +8,23 @@ characters, text that is not UTF-8, infinities, whole REALs, integers beyond 2^5
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from coinswarm.d1.splitter import quoted
+from coinswarm.d1.splitter import quoted, tokens
 from coinswarm.d1.types import SqlValue
 from coinswarm.errors import SqlError
 
 VIRTUAL: Final = "D1 Export error: cannot export databases with Virtual Tables (fts5)"
 _QUOTED_TABLE: Final = re.compile(r"CREATE TABLE (?=['\"])")
+_READABLE: Final = (1e-30, 1e30)
+"""Within it doubles are written as short as they can be."""
+_LEAST_READ: Final = 1e-280
+_DISTANCE: Final = 32 / 15
+"""At half the distance between two doubles begins what is nearer to the next one; a sixteenth of that stays free."""
 _ORDER: Final = {"index": 0, "trigger": 1, "view": 2}
 
 
@@ -59,7 +65,16 @@ def _creation(table: str, sql: str) -> str:
         return "DELETE FROM sqlite_sequence;"
     if table.startswith("sqlite_stat"):
         return "ANALYZE sqlite_schema;"
-    return _QUOTED_TABLE.sub("CREATE TABLE IF NOT EXISTS ", sql, count=1) + ";"
+    return _ended(_QUOTED_TABLE.sub("CREATE TABLE IF NOT EXISTS ", sql, count=1))
+
+
+def _ended(sql: str) -> str:
+    """A stored statement with its semicolon, behind a comment that is still open at its end."""
+    for end in (";", "\n;", "*/;"):
+        *_, (_, _, place) = tokens(sql + end)
+        if place == len(sql + end) - 1:
+            return sql + end
+    raise AssertionError(f"no end to {sql!r}")
 
 
 def literal(value: SqlValue) -> str:
@@ -91,7 +106,7 @@ def _rest(connection: sqlite3.Connection, tables: Collection[str]) -> Iterator[s
 
     for _, _, table, sql in sorted(found, key=place):
         if _exported(table) and (not tables or table in tables):
-            yield f"{sql};"
+            yield _ended(sql)
 
 
 class _Bytes(bytes):
@@ -127,9 +142,42 @@ def _raw_text(value: bytes) -> str:
 
 
 def _real(value: float) -> str:
+    """Digits that every SQLite reads as this very double.
+
+    SQLite does not round text to the nearest double: depending on version and machine it is off by up to some 2^-58 of
+    the value, and takes the neighbour where the shortest digits lie nearly in the middle between two. There it gets 18
+    digits, which lie on the spot. The least doubles it reads worse: they are written as a quotient without rounding.
+    """
+    size = abs(value)
+    if _READABLE[0] <= size < _READABLE[1]:
+        text = repr(value)
+        return text if len(text) < 18 and _is_near(text, value) else f"{value:#.18g}"
+    if size < _LEAST_READ:
+        return _quotient(value) if value else repr(value)
     if value - value != 0:
         return "9e999" if value > 0 else "-9e999"
-    return repr(value)
+    return f"{value:#.18g}"
+
+
+def _is_near(text: str, value: float) -> bool:
+    """Whether the number in `text` is farther from the middle between `value` and the next double than any error."""
+    digits, _, exponent = text.partition("e")
+    whole, _, part = digits.partition(".")
+    places = len(part) - int(exponent or 0)
+    number = int(whole + part)
+    if places < 0:
+        number, places = number * int(10**-places), 0
+    above, below = value.as_integer_ratio()
+    scale: int = 10**places
+    limit = below * scale
+    return -limit < (number * below - above * scale) * _DISTANCE / math.ulp(value) < limit
+
+
+def _quotient(value: float) -> str:
+    """By powers of two, so that no step rounds."""
+    dividend, divisor = value.as_integer_ratio()
+    steps, rest = divmod(divisor.bit_length() - 1, 50)
+    return f"{dividend}{f'/{1 << 50}.0' * steps}/{1 << rest}.0"
 
 
 _LITERALS: Final[dict[type, Callable[..., str]]] = {
