@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -264,9 +267,69 @@ def test_points_are_taken_before_changes_but_not_too_often(past: Past) -> None:
     assert past.rows == ["a", "b"]
 
 
+def test_of_those_who_change_at_once_one_copies_and_none_waits_for_the_copy(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past.put("a")
+    other = past.catalogue.create("other")
+    copied, go_on = threading.Event(), threading.Event()
+    pieces = snapshots._pieces
+
+    def slowly(path: Path) -> Iterator[bytes]:
+        copied.set()
+        assert go_on.wait(30)
+        yield from pieces(path)
+
+    with ThreadPoolExecutor(8) as pool:
+        monkeypatch.setattr(snapshots, "_pieces", slowly)
+        first = pool.submit(past.travel.before_change, "prices")
+        assert copied.wait(30)
+        monkeypatch.setattr(snapshots, "_pieces", pieces)
+        try:
+            others = [pool.submit(past.travel.before_change, "prices") for _ in range(6)]
+            assert [each.result(10) for each in others] == [None] * 6
+            assert pool.submit(past.travel.now, other.name).result(10).number == 1
+        finally:
+            go_on.set()
+    assert first.result() == past.travel.now("prices")
+    assert first.result() is not None
+
+
+def test_what_is_written_once_a_point_is_begun_is_not_in_it(past: Past) -> None:
+    past.put("a")
+    points = Snapshots(past.folder / "time-travel", past.clock)
+    point = points.take(ID, past.database.path, begun=lambda: past.put("b"))
+    assert past.rows == ["a", "b"]
+    past.travel.restore("prices", point)
+    assert past.rows == ["a"]
+
+
+def test_a_bookmark_given_out_before_names_the_state_that_is_taken_then(past: Past) -> None:
+    past.put("a")
+    unchanged = past.travel.now("prices")
+    names = [past.travel.name("prices") for _ in range(2)]
+    points = [past.travel.named_now("prices", name) for name in names]
+    assert [point and point.bookmark for point in points] == names
+    assert unchanged.bookmark < min(names)
+    past.put("b")
+    assert past.travel.now("prices").bookmark > max(names)
+    for name in names:
+        past.travel.restore("prices", past.travel.named("prices", name))
+        assert past.rows == ["a"]
+
+
+def test_a_point_that_failed_is_tried_again_at_the_next_change(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    past.put("a")
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshots, "_pieces", _no_room)
+        assert past.travel.before_change("prices") is None
+    assert past.travel.before_change("prices") is not None
+
+
 def test_a_point_that_cannot_be_kept_stands_in_no_ones_way(past: Past) -> None:
     (past.folder / "time-travel").write_text("in the way")
     assert past.travel.before_change("prices") is None
+    assert past.travel.named_now("prices", past.travel.name("prices")) is None
 
 
 def test_of_older_days_the_last_point_stays_and_after_thirty_days_none(past: Past) -> None:
@@ -309,3 +372,7 @@ def test_nothing_is_left_lying_about(past: Past) -> None:
     past.travel.restore("prices", point)
     strays = [path for path in past.folder.rglob("*") if path.name.startswith((".point", ".restore"))]
     assert strays == []
+
+
+def _no_room(path: Path) -> Iterator[bytes]:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)

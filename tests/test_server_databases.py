@@ -457,6 +457,47 @@ def test_a_write_during_an_import_is_told_of_it_and_a_read_is_answered(
     assert api.rows("SELECT v FROM t") == [{"v": 1}, {"v": 2}]
 
 
+@pytest.mark.parametrize("automatic_bytes", [256_000_000, 0], ids=["small", "above the limit of automatic points"])
+def test_an_import_can_always_be_undone_however_near_the_last_point_is(
+    api: Api, monkeypatch: pytest.MonkeyPatch, automatic_bytes: int
+) -> None:
+    monkeypatch.setattr("coinswarm.d1.time_travel.AUTOMATIC_BYTES", automatic_bytes)
+    api.query("CREATE TABLE t (v)")
+    api.query("INSERT INTO t VALUES (1), (2)")
+    api.clock.advance(2)
+    answer = imported(api, b"DELETE FROM t; INSERT INTO t VALUES (100);")
+    restore = f"{BASE}/{DATABASE}/time_travel/restore"
+    rows = "SELECT v FROM t"
+    api.result("POST", restore, params={"bookmark": answer["at_bookmark"]})
+    assert api.rows(rows) == [{"v": 1}, {"v": 2}]
+    api.result("POST", restore, params={"bookmark": answer["result"]["final_bookmark"]})
+    assert api.rows(rows) == [{"v": 100}]
+
+
+@pytest.mark.parametrize("automatic_bytes", [256_000_000, 0], ids=["small", "above the limit of automatic points"])
+def test_the_bookmark_of_an_export_leads_back_to_what_was_exported(
+    api: Api, monkeypatch: pytest.MonkeyPatch, automatic_bytes: int
+) -> None:
+    monkeypatch.setattr("coinswarm.d1.time_travel.AUTOMATIC_BYTES", automatic_bytes)
+    api.query("CREATE TABLE t (v); INSERT INTO t VALUES (1)")
+    bookmarks = [exported(api)["at_bookmark"], exported(api, no_data=True)["at_bookmark"]]
+    assert bookmarks[0] != bookmarks[1]
+    for bookmark in bookmarks:
+        api.query("DELETE FROM t")
+        api.result("POST", f"{BASE}/{DATABASE}/time_travel/restore", params={"bookmark": bookmark})
+        assert api.rows("SELECT v FROM t") == [{"v": 1}]
+
+
+def test_where_no_point_can_be_stored_exports_and_imports_go_on_and_say_so(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "state" / "v3" / "coinswarm").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "state" / "v3" / "coinswarm" / "time-travel").write_text("in the way")
+    unstored = "There is no restore point of the state before: it could not be stored"
+    answer = imported(api, b"CREATE TABLE t (v);")
+    assert (answer["status"], answer["messages"]) == ("complete", [unstored, "Processed 1 queries."])
+    assert "final_bookmark" not in answer["result"]
+    assert exported(api)["messages"] == [unstored, "Exported 2 statements"]
+
+
 def test_a_finished_import_can_still_be_polled(api: Api) -> None:
     answer = imported(api, b"SELECT 1;")
     poll = {"action": "poll", "current_bookmark": answer["at_bookmark"]}
@@ -512,6 +553,29 @@ def test_nobody_guesses_a_transfer(api: Api) -> None:
 )
 def test_an_import_that_is_none_is_refused(api: Api, body: Any) -> None:
     assert api.refusal("POST", f"{BASE}/{DATABASE}/import", body)[:2] == (400, 7400)
+
+
+def transfers(tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "state" / "v3" / "coinswarm" / "transfers").rglob("*") if path.is_file()]
+
+
+def test_an_export_that_fails_leaves_no_file(api: Api, tmp_path: Path) -> None:
+    api.query("CREATE TABLE t (v); CREATE VIRTUAL TABLE f USING fts5(x)")
+    assert exported(api)["status"] == "error"
+    assert transfers(tmp_path) == []
+
+
+def test_what_a_killed_server_left_goes_when_the_next_one_starts_and_what_is_in_use_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "v3" / "coinswarm" / "transfers"
+    (folder / ".server-killed").mkdir(parents=True)
+    (folder / ".server-killed" / "secret.sql").write_text("SELECT 1;")
+    (folder / "of-an-earlier-version.sql").write_text("SELECT 1;")
+    with served(tmp_path) as api:
+        assert transfers(tmp_path) == []
+        url = exported(api)["result"]["signed_url"]
+        with served(tmp_path):
+            pass
+        assert api.client.get(url).status_code == 200
 
 
 def test_no_file_is_left_when_the_server_ends(tmp_path: Path) -> None:

@@ -8,22 +8,21 @@ which can return to any moment, these are the moments at which somebody took one
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
-import shutil
+import secrets
 import sqlite3
-import tempfile
 import threading
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from coinswarm.clock import Clock
+from coinswarm.d1.scratch import scratch
 from coinswarm.errors import InvalidRequest, StorageCorrupt, StorageLocked
 from coinswarm.storage import attach, connect, transaction, translated
 
@@ -72,35 +71,50 @@ class Snapshots:
         self._directory = directory
         self.window_days = window_days
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
-    def take(self, database_id: str, path: Path) -> Point:
-        """A point of the database in `path` as it is now; the last one again if nothing changed since."""
-        with self._lock, self._file(database_id) as connection, self._copy(path) as copy:
+    def take(
+        self, database_id: str, path: Path, *, name: str = "", begun: Callable[[], object] = lambda: None
+    ) -> Point:
+        """A point of the database in `path` as it is now; the last one again if nothing changed since.
+
+        With a `name`, a bookmark that was given out before, it is a new one in any case. `begun` is called as soon as
+        what others write is no longer in it.
+        """
+        with self._alone(database_id), self._file(database_id) as connection, self._copy(path, begun) as copy:
             with transaction(connection):
                 last = connection.execute("SELECT number, bookmark, taken_ms, pieces FROM points ORDER BY number DESC")
                 before = last.fetchone()
                 pieces = b"".join(_store(connection, piece) for piece in _pieces(copy))
-                if before is not None and before[3] == pieces:
+                if before is not None and before[3] == pieces and not name:
                     return Point(*before[:3])
-                point = self._record(connection, pieces)
+                point = self._record(connection, pieces, name)
                 _prune(connection, point.taken_ms, self.window_days)
             return point
 
-    def _record(self, connection: sqlite3.Connection, pieces: bytes) -> Point:
-        now = self._clock.now_ms()
-        known = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'points'").fetchone()
-        number = (known[0] if known else 0) + 1
+    def name(self, database_id: str) -> str:
+        """The bookmark of a point that is still to be taken, to name something by it already."""
+        with self._file(database_id) as connection:
+            return _bookmark(_next(connection), 0, self._clock.now_ms(), secrets.token_hex(16))
+
+    def _record(self, connection: sqlite3.Connection, pieces: bytes, name: str) -> Point:
+        now, number = self._clock.now_ms(), _next(connection)
         digest = hashlib.blake2b(pieces, digest_size=_HASH_BYTES).hexdigest()
-        bookmark = f"{number:08x}-{len(pieces) // _HASH_BYTES:08x}-{now // 1000:08x}-{digest}"
+        bookmark = name or _bookmark(number, len(pieces) // _HASH_BYTES, now, digest)
         connection.execute("INSERT INTO points VALUES (?, ?, ?, ?)", (number, bookmark, now, pieces))
         return Point(number, bookmark, now)
+
+    def _alone(self, database_id: str) -> threading.RLock:
+        """Held by one thread at a time for each database: none waits for another's."""
+        with self._lock:
+            return self._locks[database_id]
 
     def named(self, database_id: str, bookmark: str) -> Point:
         """The point of that bookmark. Raises `InvalidRequest`."""
         if not _BOOKMARK.fullmatch(bookmark):
             raise InvalidRequest(f"Invalid property: bookmark => {bookmark!r} is not a bookmark")
-        with self._lock, self._file(database_id) as connection:
+        with self._alone(database_id), self._file(database_id) as connection:
             row = connection.execute(
                 "SELECT number, bookmark, taken_ms FROM points WHERE bookmark = ?", (bookmark,)
             ).fetchone()
@@ -110,7 +124,7 @@ class Snapshots:
 
     def at(self, database_id: str, moment_ms: int) -> Point:
         """The last point that was taken by then. Raises `InvalidRequest`."""
-        with self._lock, self._file(database_id) as connection:
+        with self._alone(database_id), self._file(database_id) as connection:
             row = connection.execute(
                 "SELECT number, bookmark, taken_ms FROM points WHERE taken_ms <= ? ORDER BY number DESC", (moment_ms,)
             ).fetchone()
@@ -120,7 +134,7 @@ class Snapshots:
 
     def kept(self, database_id: str) -> Kept:
         """How far back one can go, and what that takes."""
-        with self._lock, self._file(database_id) as connection:
+        with self._alone(database_id), self._file(database_id) as connection:
             count, oldest = connection.execute("SELECT count(*), min(taken_ms) FROM points").fetchone()
         path = self._path(database_id)
         sizes = [Path(f"{path}{suffix}") for suffix in ("", "-wal")]
@@ -133,7 +147,7 @@ class Snapshots:
         taken then. So the point returned is the very state that is replaced. Raises `StorageLocked` when somebody else
         keeps the lock, `StorageCorrupt` for a damaged point; nothing is changed then.
         """
-        with self._lock, self._scratch("restore") as folder:
+        with self._alone(database_id), self._scratch("restore") as folder:
             copy = folder / "copy.sqlite"
             with self._file(database_id) as connection, copy.open("wb") as target:
                 _rebuild(connection, point, target.write)
@@ -160,7 +174,7 @@ class Snapshots:
 
     def forget(self, database_id: str) -> None:
         """Delete the points of a database that is gone."""
-        with self._lock:
+        with self._alone(database_id):
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{self._path(database_id)}{suffix}").unlink(missing_ok=True)
 
@@ -175,42 +189,33 @@ class Snapshots:
             yield connection
 
     @contextmanager
-    def _copy(self, path: Path) -> Iterator[Path]:
-        """A consistent copy of a database that others may write to. SQLite makes it: nobody else opens the file."""
+    def _copy(self, path: Path, begun: Callable[[], object]) -> Iterator[Path]:
+        """A consistent copy of a database that others may write to. SQLite makes it: nobody else opens the file.
+
+        A read transaction holds the state; when `begun` is called, whatever is written comes later.
+        """
         with self._scratch("point") as folder:
             copy = folder / "copy.sqlite"
             with closing(connect(path)) as source, closing(connect(copy)) as target, translated(path):
                 target.execute("PRAGMA journal_mode=OFF")
                 target.execute("PRAGMA synchronous=OFF")
+                source.execute("BEGIN")
+                source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                begun()
                 source.backup(target)
             yield copy
 
-    @contextmanager
-    def _scratch(self, what: str) -> Iterator[Path]:
-        """A folder that goes when it is done with. Those of processes that were killed go a day later."""
-        oldest = self._clock.now_ms() / 1000 - _DAY_MS / 1000
-        with translated(self._directory), ExitStack() as opened:
-            with _held(self._directory, wait=True):
-                for stray in (*self._directory.glob(".point-*"), *self._directory.glob(".restore-*")):
-                    with suppress(OSError):
-                        if stray.stat().st_mtime < oldest:
-                            with _held(stray):
-                                shutil.rmtree(stray)
-                made = tempfile.TemporaryDirectory(dir=self._directory, prefix=f".{what}-")
-                folder = Path(opened.enter_context(made))
-                opened.enter_context(_held(folder))
-            yield folder
+    def _scratch(self, what: str) -> AbstractContextManager[Path]:
+        return scratch(self._directory, what, "point", "restore", now=self._clock.now_ms() / 1000)
 
 
-@contextmanager
-def _held(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Nobody else holds `folder`, whatever its age seems to be: a clock may be wrong. Raises `BlockingIOError`."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
+def _next(connection: sqlite3.Connection) -> int:
+    known = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'points'").fetchone()
+    return int(known[0]) + 1 if known else 1
+
+
+def _bookmark(number: int, pieces: int, now_ms: int, digest: str) -> str:
+    return f"{number:08x}-{pieces:08x}-{now_ms // 1000:08x}-{digest}"
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import defaultdict
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 from coinswarm.clock import Clock
@@ -13,7 +15,7 @@ from coinswarm.d1.snapshots import Point, Snapshots
 from coinswarm.errors import StorageError
 
 AUTOMATIC_BYTES: Final = 256_000_000
-"""Larger databases get points only when somebody asks for a bookmark or a restore: copying them takes too long."""
+"""Larger databases get points only by an import, an export, or who asks for a bookmark or a restore: it takes long."""
 EVERY_SECONDS: Final = 600.0
 _SHARE: Final = 200.0
 """Between two automatic points passes at least so many times what taking one costs."""
@@ -21,8 +23,12 @@ _SHARE: Final = 200.0
 
 @dataclass(slots=True)
 class _Pace:
-    taken_at: float
-    seconds: float
+    """When a database's last point was begun and how long it took; None if there is none."""
+
+    begun_at: float | None = None
+    seconds: float = 0.0
+    beginning: threading.Lock = field(default_factory=threading.Lock)
+    """Held until the state of a point is fixed: then others may write while it is copied."""
 
 
 class TimeTravel:
@@ -33,7 +39,7 @@ class TimeTravel:
         self._snapshots = snapshots
         self._clock = clock
         self._lock = threading.Lock()
-        self._paces: dict[str, _Pace] = {}
+        self._paces: defaultdict[str, _Pace] = defaultdict(_Pace)
 
     def now(self, identifier: str) -> Point:
         """The point of the database as it is, taken if need be."""
@@ -57,19 +63,33 @@ class TimeTravel:
         return self._snapshots.named(self._catalogue.info(identifier).uuid, bookmark)
 
     def before_change(self, identifier: str) -> Point | None:
-        """Take a point if the last one is some time ago and the database is not large. Never stands in the way."""
+        """Take a point if the last one is some time ago and the database is not large. Never stands in the way.
+
+        Of several who ask at once one takes it; the others wait until its state is fixed and not for the copy.
+        """
         info = self._catalogue.info(identifier)
-        with suppress(StorageError):
+        with suppress(StorageError), ExitStack() as beginning:
             if self._is_due(info):
-                return self._take(info)
+                beginning.enter_context(self._pace(info).beginning)
+                if self._is_due(info):  # still, after having waited for another
+                    return self._taken(info, "", beginning)
         return None
 
-    def after_import(self, identifier: str) -> Point | None:
-        """The point an import led to, unless the database is large. Never stands in the way."""
+    def name(self, identifier: str) -> str:
+        """The bookmark of the point that `named_now` will take. Nobody's, if the disk has no room for points."""
         info = self._catalogue.info(identifier)
         with suppress(StorageError):
-            if self._size(info) <= AUTOMATIC_BYTES:
-                return self._take(info)
+            return self._snapshots.name(info.uuid)
+        return f"{0:08x}-{0:08x}-{self._clock.now_ms() // 1000:08x}-{secrets.token_hex(16)}"
+
+    def named_now(self, identifier: str, bookmark: str = "") -> Point | None:
+        """The point of the database as it is, whatever its size, under a bookmark given out before.
+
+        None if the disk has no room for it: that never stands in the way.
+        """
+        info = self._catalogue.info(identifier)
+        with suppress(StorageError):
+            return self._take(info, name=bookmark)
         return None
 
     def forget(self, database_id: str) -> None:
@@ -81,9 +101,9 @@ class TimeTravel:
     def _is_due(self, info: DatabaseInfo) -> bool:
         if not 0 < self._size(info) <= AUTOMATIC_BYTES:
             return False
-        with self._lock:
-            pace = self._paces.get(info.uuid)
-        return pace is None or self._clock.monotonic() - pace.taken_at >= max(EVERY_SECONDS, _SHARE * pace.seconds)
+        pace = self._pace(info)
+        pause = max(EVERY_SECONDS, _SHARE * pace.seconds)
+        return pace.begun_at is None or self._clock.monotonic() - pace.begun_at >= pause
 
     def _size(self, info: DatabaseInfo) -> int:
         try:
@@ -91,10 +111,27 @@ class TimeTravel:
         except OSError:
             return 0
 
-    def _take(self, info: DatabaseInfo) -> Point:
-        started = self._clock.monotonic()
-        point = self._snapshots.take(info.uuid, self._catalogue.path(info))
-        ended = self._clock.monotonic()
+    def _pace(self, info: DatabaseInfo) -> _Pace:
         with self._lock:
-            self._paces[info.uuid] = _Pace(ended, ended - started)
+            return self._paces[info.uuid]
+
+    def _take(self, info: DatabaseInfo, *, name: str = "") -> Point:
+        with ExitStack() as beginning:
+            beginning.enter_context(self._pace(info).beginning)
+            return self._taken(info, name, beginning)
+
+    def _taken(self, info: DatabaseInfo, name: str, beginning: ExitStack) -> Point:
+        """A point; `beginning` is closed as soon as its state is fixed."""
+        pace, started, former = self._pace(info), self._clock.monotonic(), self._pace(info).begun_at
+
+        def begun() -> None:
+            pace.begun_at = started
+            beginning.close()
+
+        try:
+            point = self._snapshots.take(info.uuid, self._catalogue.path(info), name=name, begun=begun)
+        except BaseException:
+            pace.begun_at = former
+            raise
+        pace.seconds = self._clock.monotonic() - started
         return point

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ class Job:
 
     kind: Literal["export", "import"]
     bookmark: str
-    """Names the job while it is polled."""
+    """Names the job while it is polled, and from its beginning on the state that the job found."""
     database_id: str
     started_at: float
     status: Literal["active", "complete", "error"] = "active"
@@ -61,7 +60,7 @@ class Jobs:
         self.stopping = threading.Event()
         """Set when the server stops; long work looks at it."""
 
-    def start(self, kind: Literal["export", "import"], database_id: str, work: Work) -> Job:
+    def start(self, kind: Literal["export", "import"], database_id: str, bookmark: str, work: Work) -> Job:
         """Begin `work` in a thread of its own. Raises `InvalidRequest` while the database has such a job."""
         now = self._clock.monotonic()
         with self._lock:
@@ -72,7 +71,6 @@ class Jobs:
                 j.kind == kind and j.database_id == database_id and not j.done.is_set() for j in self._jobs.values()
             ):
                 raise InvalidRequest("Currently processing a long-running import.")
-            bookmark = f"{len(self._jobs):08x}-00000000-{self._clock.now_ms() // 1000:08x}-{secrets.token_hex(16)}"
             job = self._jobs[bookmark] = Job(kind, bookmark, database_id, now)
             thread = threading.Thread(target=self._run, args=(job, work), name=f"d1-{kind}", daemon=True)
             self._threads = [t for t in self._threads if t.is_alive()] + [thread]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Collection
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,8 @@ from coinswarm.clock import Clock
 from coinswarm.d1.catalogue import Catalogue
 from coinswarm.d1.dump import dump
 from coinswarm.d1.ingest import Ingested, ingest, statements
+from coinswarm.d1.scratch import discard, held, scratch
+from coinswarm.d1.snapshots import Point
 from coinswarm.d1.time_travel import TimeTravel
 from coinswarm.d1.wire import encode_meta
 from coinswarm.errors import InvalidRequest, NotRouted
@@ -63,23 +65,39 @@ class Transfers:
         self._lock = threading.Lock()
         self._uploads: dict[str, Ticket] = {}
         self._downloads: dict[str, Ticket] = {}
+        self._held = ExitStack()
+        self._own: Path | None = None
+        """The folder of this process, once there is something to put there."""
+        self._discard_strays()
 
     def export(self, identifier: str, *, tables: Collection[str], schema: bool, data: bool) -> Job:
         """Begin to write the database as SQL text. Raises `DatabaseNotFound`."""
         info = self._catalogue.info(identifier)
 
         def work(job: Job) -> dict[str, Any]:
+            self._mark(info.uuid, job)
             secret = secrets.token_urlsafe(32)
             filename = f"{info.name}-{job.bookmark}.sql"
             path = self._path(secret)
-            count = self._write(self._catalogue.path(info), path, tables, schema, data)
+            try:
+                count = self._write(self._catalogue.path(info), path, tables, schema, data)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
             ticket = Ticket(info.uuid, filename, "", path, self._clock.monotonic() + VALID_SECONDS, complete=True)
             with self._lock:
                 self._downloads[secret] = ticket
             job.messages.append(f"Exported {count} statements")
             return {"filename": filename, "signed_url": f"/transfers/{secret}/{filename}"}
 
-        return self.jobs.start("export", info.uuid, work)
+        return self.jobs.start("export", info.uuid, self._time_travel.name(info.uuid), work)
+
+    def _mark(self, database_id: str, job: Job) -> Point | None:
+        """Take the restore point that the job's bookmark promises."""
+        point = self._time_travel.named_now(database_id, job.bookmark)
+        if point is None:
+            job.messages.append("There is no restore point of the state before: it could not be stored")
+        return point
 
     def _write(self, database: Path, target: Path, tables: Collection[str], schema: bool, data: bool) -> int:
         count = 0
@@ -140,7 +158,7 @@ class Transfers:
 
         def work(job: Job) -> dict[str, Any]:
             try:
-                self._time_travel.before_change(info.uuid)
+                before = self._mark(info.uuid, job)
                 with ticket.path.open("rb") as file:
                     done = ingest(
                         self._catalogue.path(info), statements(file), clock=self._clock, stop=self.jobs.stopping.is_set
@@ -148,17 +166,17 @@ class Transfers:
             finally:
                 self._forget(secret, ticket)
             job.messages.append(f"Processed {done.queries} queries.")
-            return self._imported(info.uuid, done, job)
+            return self._imported(info.uuid, done, before)
 
-        return self.jobs.start("import", info.uuid, work)
+        return self.jobs.start("import", info.uuid, self._time_travel.name(info.uuid), work)
 
-    def _imported(self, database_id: str, done: Ingested, job: Job) -> dict[str, Any]:
+    def _imported(self, database_id: str, done: Ingested, before: Point | None) -> dict[str, Any]:
         self._usage.count(database_id, [done.result])
-        point = self._time_travel.after_import(database_id)
+        point = self._time_travel.named_now(database_id) or before  # the newest that can be restored
         return {
             "num_queries": done.queries,
-            "final_bookmark": point.bookmark if point else job.bookmark,
             "meta": encode_meta(done.result.meta),
+            **({"final_bookmark": point.bookmark} if point else {}),
         }
 
     def _forget(self, secret: str, ticket: Ticket) -> None:
@@ -167,9 +185,16 @@ class Transfers:
         ticket.path.unlink(missing_ok=True)
 
     def _path(self, secret: str) -> Path:
-        with translated(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return self._folder / f"{secret}.sql"
+        with self._lock, translated(self._folder):
+            if self._own is None:
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._own = self._held.enter_context(scratch(self._folder, "server", now=self._clock.now_ms() / 1000))
+            return self._own / f"{secret}.sql"
+
+    def _discard_strays(self) -> None:
+        """Delete what processes that were killed have left: nobody knows the way to it any more."""
+        with suppress(OSError), held(self._folder, wait=True):
+            discard(self._folder, "*")
 
     def _clean(self) -> None:
         """Delete what has expired."""
@@ -187,4 +212,5 @@ class Transfers:
             with suppress(OSError):
                 ticket.path.unlink(missing_ok=True)
         with suppress(OSError):
+            self._held.close()
             self._folder.rmdir()

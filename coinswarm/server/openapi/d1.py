@@ -58,7 +58,7 @@ _IMPORTED: Final = {
         told({"success": {"const": False}, "type": {"const": "import"}, "error": forms.TEXT}),
         _polled(
             "import",
-            told({"num_queries": forms.COUNT, "final_bookmark": forms.BOOKMARK, "meta": ref("Meta")}),
+            told({"num_queries": forms.COUNT, "final_bookmark": forms.BOOKMARK, "meta": ref("Meta")}, "final_bookmark"),
         ),
     ]
 }
