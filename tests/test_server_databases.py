@@ -555,14 +555,14 @@ def test_an_import_that_is_none_is_refused(api: Api, body: Any) -> None:
     assert api.refusal("POST", f"{BASE}/{DATABASE}/import", body)[:2] == (400, 7400)
 
 
-def transfers(tmp_path: Path) -> list[Path]:
+def transferred(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "state" / "v3" / "coinswarm" / "transfers").rglob("*") if path.is_file()]
 
 
 def test_an_export_that_fails_leaves_no_file(api: Api, tmp_path: Path) -> None:
     api.query("CREATE TABLE t (v); CREATE VIRTUAL TABLE f USING fts5(x)")
     assert exported(api)["status"] == "error"
-    assert transfers(tmp_path) == []
+    assert transferred(tmp_path) == []
 
 
 def test_what_a_killed_server_left_goes_when_the_next_one_starts_and_what_is_in_use_stays(tmp_path: Path) -> None:
@@ -571,7 +571,7 @@ def test_what_a_killed_server_left_goes_when_the_next_one_starts_and_what_is_in_
     (folder / ".server-killed" / "secret.sql").write_text("SELECT 1;")
     (folder / "of-an-earlier-version.sql").write_text("SELECT 1;")
     with served(tmp_path) as api:
-        assert transfers(tmp_path) == []
+        assert transferred(tmp_path) == []
         url = exported(api)["result"]["signed_url"]
         with served(tmp_path):
             pass

@@ -287,7 +287,10 @@ def test_deletes_at_the_same_time_as_queries_are_answered_in_cloudflares_words(a
         assert client.post(f"{base}/{DATABASE}/query", json={"sql": "SELECT 1"}).status_code == 200
 
 
-def test_busy_databases_keep_neither_other_databases_nor_queues_from_answering(api: Api, server: Server) -> None:
+def test_busy_databases_keep_neither_other_databases_nor_queues_from_answering(
+    api: Api, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("coinswarm.server.places.MOST_WAITING", 5)
     base = f"{server.url}/client/v4/accounts/{api.account.id}"
     busy = [api.result("POST", "/d1/database", {"name": name})["uuid"] for name in ("slow", "slower")]
     limits = httpx.Limits(max_connections=200)

@@ -17,7 +17,7 @@ from coinswarm.errors import SqlError, StorageError, StorageLocked
 from coinswarm.limits import D1
 from coinswarm.storage import BUSY_TIMEOUT_SECONDS, translated
 
-MOST_WAITING: Final = 32
+MOST_WAITING: Final = 64
 REPLY_BYTES: Final = 1_000_000_000
 """Two million candles: for who asks on this machine. The server holds itself to what D1 has."""
 

@@ -7,13 +7,13 @@ time, and raises what went wrong.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
-from weakref import WeakValueDictionary
 
-import anyio.to_thread
+import anyio
 import msgspec
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -24,6 +24,7 @@ from coinswarm import envelope
 from coinswarm.envelope import PageInfo, page_of
 from coinswarm.errors import AccountForbidden, InvalidRequest, NotRouted, RequestTimeout, RequestTooLarge
 from coinswarm.server.account import Account
+from coinswarm.server.places import Places
 
 T = TypeVar("T")
 
@@ -32,8 +33,8 @@ BODY_BYTES: Final = 10_000_000
 _DRAINED_BYTES: Final = 10 * BODY_BYTES
 """A body that is too large is read up to here and thrown away, so that its sender hears the answer."""
 _BODY_SECONDS: Final = 60.0
-_THREADS: Final = 40
-"""For each database, and for all that has to do with none. More calls than wait for a database in `LocalDatabase`."""
+_UNLIMITED: Final = anyio.CapacityLimiter(math.inf)
+"""How many threads there may be is a matter of places."""
 _PER_PAGE: Final = 100
 _PER_PAGE_MOST: Final = 10_000
 _ACCOUNT_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -84,30 +85,19 @@ class Route(NamedTuple):
     handler: Handler
 
 
-class _Threads:
-    """How many threads each database may keep busy: one that is slow leaves those of others, and of queues, alone."""
-
-    def __init__(self) -> None:
-        self._limiters: WeakValueDictionary[str | None, anyio.CapacityLimiter] = WeakValueDictionary()
-
-    def of(self, database: str | None) -> anyio.CapacityLimiter:
-        """The limiter of one database, or of what asks for none; it lives as long as somebody holds it."""
-        return self._limiters.setdefault(database, anyio.CapacityLimiter(_THREADS))
-
-
 def starlette_routes(account: Account, routes: Iterable[Route]) -> list[StarletteRoute]:
     """The routes for Starlette; of one path only the given methods, so that others are told apart from no route."""
-    threads = _Threads()
-    return [StarletteRoute(r.path, _endpoint(account, r.handler, threads), methods=[r.method]) for r in routes]
+    places = Places()
+    return [StarletteRoute(r.path, _endpoint(account, r.handler, places), methods=[r.method]) for r in routes]
 
 
-def _endpoint(account: Account, handler: Handler, threads: _Threads) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(account: Account, handler: Handler, places: Places) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         _require_account(account, request)
         body = await read_body(request)
         call = Call(request.path_params, request.query_params, body, base_url(request))
-        limiter = threads.of(call.ids.get("database"))
-        return await anyio.to_thread.run_sync(_answered, account, handler, call, limiter=limiter)
+        async with places.of(call.ids.get("database")):
+            return await anyio.to_thread.run_sync(_answered, account, handler, call, limiter=_UNLIMITED)
 
     return respond
 

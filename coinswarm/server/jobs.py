@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from coinswarm.clock import Clock
 from coinswarm.errors import CoinswarmError, InvalidRequest
+from coinswarm.server.rendering import without_path
 
 HOLD_SECONDS: Final = 1.0
 """A reply waits this long for the job: clients ask again without a pause."""
@@ -82,7 +83,7 @@ class Jobs:
             job.result = work(job)
             job.status = "complete"
         except CoinswarmError as error:
-            job.error, job.status = error.message, "error"
+            job.error, job.status = without_path(error), "error"
         except BaseException:
             job.error, job.status = "An internal error occurred.", "error"
             raise

@@ -43,12 +43,12 @@ def _on_the_wire(request: Request, error: Exception) -> CloudflareError:
         told = kind("An unknown error occurred.")
         told.http_status = 500
     else:
-        told = kind(_without_path(error))
+        told = kind(without_path(error))
         told.http_status = 503 if error.retryable else 500
     return told
 
 
-def _without_path(error: CoinswarmError) -> str:
+def without_path(error: CoinswarmError) -> str:
     """What went wrong; of a file that it did, and not where the file lies: that is for the log."""
     if not isinstance(error, StorageError):
         return error.message
