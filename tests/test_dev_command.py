@@ -132,6 +132,23 @@ def test_cron_run_with_a_source_down_exits_1_with_what_the_others_brought(coinsw
     assert result.exit_code == 1
     assert (result.json["success"], result.json["inserted"]) == (False, 5)
     assert result.json["sources"]["kraken"]["failures"]
+    kind, message, hint = result.error
+    assert (kind, message[:49]) == ("PlanFailed", "Queued 5 candles in 1 messages; failed: kraken. F")
+    assert hint
+
+
+def test_a_run_with_a_source_down_has_failed_wherever_it_is_told(coinswarm: CommandLine, folder: Path) -> None:
+    with Simulator(faults=Faults(rates={"kraken/451": 1.0})) as simulator:
+        coinswarm.environment |= simulator.environment
+        ran = coinswarm("cron", "run")
+    assert ran.exit_code == 1
+    error, hint = ran.err.splitlines()[1:3]
+    assert error.startswith("✘ Queued 5 candles in 1 messages; failed: kraken. First: kraken: BTC-USD 1h: ")
+    assert "coinswarm cron run" in hint
+    assert coinswarm("cron", "list", "--json").json["crons"][0]["last"]["outcome"] == "failed"
+    newest = coinswarm("status", "--json").json["runs"][0]
+    assert (newest["kind"], newest["outcome"]) == ("cron", "failed")
+    assert "run.finished     cron outcome=failed error=PlanFailed" in coinswarm("tail", "--once", "--errors").out
 
 
 def test_cron_disable_and_enable_change_the_file_and_keep_its_comments(coinswarm: CommandLine, folder: Path) -> None:

@@ -172,10 +172,13 @@ def test_a_run_tells_how_it_ended(tmp_path: Path) -> None:
         raise SchemaMismatch("there is no table")
     with logged_run(log, "cron", clock) as figures:
         figures["interrupted"] = True
-    done, failed, stopped = (event for event in events(tmp_path) if event["event"] == "run.finished")
+    with logged_run(log, "cron", clock) as figures:
+        figures["failure"] = SchemaMismatch("one source is down")
+    done, failed, stopped, told = (event for event in events(tmp_path) if event["event"] == "run.finished")
     assert (done["outcome"], done["seconds"], done["candles"]) == ("done", 1.5, 7)
     assert (failed["outcome"], failed["error"], failed["message"]) == ("failed", "SchemaMismatch", "there is no table")
     assert stopped["outcome"] == "interrupted"
+    assert (told["outcome"], told["error"], told["message"]) == ("failed", "SchemaMismatch", "one source is down")
 
 
 def test_every_attempt_of_a_request_is_told_without_its_query(tmp_path: Path) -> None:

@@ -91,21 +91,25 @@ class CollectReport:
         return done + ("; interrupted" if self.interrupted else "")
 
     def figures(self) -> dict[str, Any]:
-        """What the log tells of it."""
-        return {"candles": self.candles, "messages": self.messages, "failed_sources": self.failed or None}
+        """What the log tells of it, and how it ended."""
+        return {
+            "candles": self.candles,
+            "messages": self.messages,
+            "failed_sources": self.failed or None,
+            "interrupted": self.interrupted,
+            "failure": self.error(),
+        }
 
     def error(self) -> PlanFailed | None:
         """What the run as a whole ends with, None when every source brought all."""
         if not self.failed:
             return None
         first = next(f"{s.source}: {failure}" for s in self.sources.values() for failure in s.failures)
-        error = PlanFailed(f"{self.message}. First: {first}")
-        error.report = self
-        return error
+        return PlanFailed(f"{self.message}. First: {first}")
 
     def as_json(self) -> dict[str, Any]:
-        """`inserted` is the seed system's word for queued."""
-        return {
+        """`inserted` is the seed system's word for queued; `error` is there when a source failed."""
+        document: dict[str, Any] = {
             "success": self.ok,
             "at": self.at_ms // 1000,
             "inserted": self.candles,
@@ -118,6 +122,8 @@ class CollectReport:
             "interrupted": self.interrupted,
             "seconds": round(self.seconds, 3),
         }
+        error = self.error()
+        return document if error is None else document | error.as_json()
 
 
 class PlanFailed(CoinswarmError):

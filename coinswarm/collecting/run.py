@@ -72,7 +72,7 @@ def collect_plan(
             raise
         finally:
             run.report.seconds = clock.monotonic() - began
-            figures |= run.report.figures() | {"interrupted": run.report.interrupted}
+            figures |= run.report.figures()
     return run.report
 
 

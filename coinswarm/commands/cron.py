@@ -118,6 +118,8 @@ def _show(report: CollectReport) -> None:
     for status in report.sources.values():
         for failure in status.failures[:5]:
             render.warn(f"{status.source}: {failure}")
+    if error := report.error():
+        render.error(error, as_json=False)
 
 
 @command(app, "disable")

@@ -50,7 +50,7 @@ NO_LOG: Final[Log] = _NoLog()
 @contextmanager
 def logged_run(log: Log, kind: str, clock: Clock, **about: Any) -> Iterator[dict[str, Any]]:
     """Note the beginning and the end of a run around the block. What the block puts into the dictionary is told at its
-    end; `interrupted` there makes the outcome so. What it raises is told, too, and goes on."""
+    end; `interrupted` or an error as `failure` there makes the outcome so. What it raises is told, too, and goes on."""
     log.event("run.started", kind=kind, pid=os.getpid(), **about)
     begun = clock.monotonic()
     figures: dict[str, Any] = {}
@@ -60,12 +60,14 @@ def logged_run(log: Log, kind: str, clock: Clock, **about: Any) -> Iterator[dict
         outcome = "failed" if isinstance(error, Exception) else "interrupted"
         _finished(log, kind, clock.monotonic() - begun, about | figures, outcome=outcome, **described(error))
         raise
-    outcome = "interrupted" if figures.pop("interrupted", False) else "done"
-    _finished(log, kind, clock.monotonic() - begun, about | figures, outcome=outcome)
+    failure: BaseException | None = figures.get("failure")
+    outcome = "interrupted" if figures.get("interrupted") else "done" if failure is None else "failed"
+    told = {} if failure is None else described(failure)
+    _finished(log, kind, clock.monotonic() - begun, about | figures, outcome=outcome, **told)
 
 
 def _finished(log: Log, kind: str, seconds: float, figures: dict[str, Any], **end: Any) -> None:
-    figures.pop("interrupted", None)
+    figures = {name: value for name, value in figures.items() if name not in ("interrupted", "failure")}
     log.event("run.finished", kind=kind, pid=os.getpid(), **end, seconds=round(seconds, 3), **figures)
 
 
