@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from coinswarm.config.read import parse_table
-from coinswarm.cron.switch import Switched, switch
+from coinswarm.cron.switch import Switched, switch, switched_off
 from coinswarm.errors import UsageError
 
 TOML = """# the producer
@@ -63,7 +63,7 @@ def test_one_of_several_in_json_with_comments(tmp_path: Path) -> None:
     assert flip(file, "0 3 * * sun").active == ("*/30 * * * *",)
     assert crons(file) == ["*/30 * * * *"]
     assert file.read_text() == JSONC.replace(
-        '["*/30 * * * *", "0 3 * * SUN"]', '[\n      "*/30 * * * *"\n      // off: "0 3 * * SUN"\n    ]'
+        '["*/30 * * * *", "0 3 * * SUN"]', '["*/30 * * * *",\n      // off: "0 3 * * SUN"\n    ]'
     )
     assert flip(file, "*/30 * * * *").active == ()
     assert crons(file) == []
@@ -77,7 +77,7 @@ def test_what_is_said_behind_a_trigger_survives_switching_another_one(tmp_path: 
     file = put(tmp_path, "w.toml", text)
     flip(file, "0 * * * *")
     flip(file, "5 5 * * *")
-    assert '# off: "0 * * * *" # hourly' in file.read_text()
+    assert '# off: "0 * * * *", # hourly' in file.read_text()
     flip(file, on=True)
     assert file.read_text() == text
 
@@ -93,10 +93,66 @@ def test_comments_inside_the_array_stay_where_they_were(tmp_path: Path) -> None:
     text = f'name = "a"\n[triggers]\ncrons = {array}\n'
     file = put(tmp_path, "w.toml", text)
     flip(file, "0 * * * *")
-    assert file.read_text() == text.replace('"0 * * * *",  # hourly', '# off: "0 * * * *" # hourly').replace(
-        '"5 5 * * *",  # and', '"5 5 * * *", # and'
-    )
+    assert file.read_text() == text.replace('"0 * * * *",  # hourly', '# off: "0 * * * *",  # hourly')
     assert crons(file) == ["5 5 * * *"]
+
+
+LAYOUTS = [
+    '["1 1 * * *"]',
+    '[ "1 1 * * *" ]',
+    '["1 1 * * *", "2 2 * * *"]',
+    '["1 1 * * *",  "2 2 * * *", "3 3 * * *" ]',
+    '[\n  "1 1 * * *",\n  "2 2 * * *"\n]',
+    '[\n  "1 1 * * *"\n]',
+    '[\n\t"1 1 * * *" ,\n\n\t"2 2 * * *",\n]',
+    '["1 1 * * *",\n "2 2 * * *"]',
+]
+IN_TOML = [
+    *LAYOUTS,
+    "['1 1 * * *']",
+    '[\n  # first\n  "1 1 * * *",   # one\n  "2 2 * * *", # two\n  # last\n]',
+    '[ # of the day\n  "1 1 * * *" # one\n]',
+]
+IN_JSON = [
+    *LAYOUTS,
+    '["1 1 * * *" /* half */]',
+    '[/* of */ "1 1 * * *", /* the */ "2 2 * * *" /* day */]',
+    '[\n  /* one */ "1 1 * * *", // said\n  "2 2 * * *" /* two */\n]',
+]
+WRITTEN = [
+    *[("wrangler.toml", 'name = "a"\n[triggers]\n  crons = {}  # when\nx = 1\n', array) for array in IN_TOML],
+    *[("w.jsonc", '{{\n  "triggers": {{ "crons": {} }}, // when\n  "name": "a"\n}}\n', array) for array in IN_JSON],
+]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize(("name", "around", "array"), WRITTEN, ids=[f"{w[0]} {w[2]}" for w in WRITTEN])
+def test_however_the_array_is_laid_out_off_and_on_again_is_the_file_to_the_letter(
+    tmp_path: Path, name: str, around: str, array: str, newline: str
+) -> None:
+    file, before = tmp_path / name, around.format(array).replace("\n", newline).encode()
+    file.write_bytes(before)
+    every = flip(file).changed
+    off = file.read_bytes()
+    assert crons(file) == []
+    assert off.count(b"\n") == off.count(newline.encode())
+    flip(file, on=True)
+    assert file.read_bytes() == before
+    for one in every:
+        flip(file, one)
+        assert crons(file) == [other for other in every if other != one]
+        flip(file, one, on=True)
+        assert file.read_bytes() == before
+
+
+def test_a_trigger_on_a_line_of_its_own_is_off_by_what_is_put_in_front_of_it_alone(tmp_path: Path) -> None:
+    text = '{\r\n  "triggers": { "crons": [\r\n     "1 1 * * *" , /* half */\r\n\t"2 2 * * *"\r\n  ] }\r\n}\r\n'
+    file = tmp_path / "w.jsonc"
+    file.write_bytes(text.encode())
+    flip(file)
+    off = text.replace('"1 1', '// off: "1 1').replace('"2 2', '// off:"2 2')
+    assert file.read_bytes().decode() == off
+    assert switched_off([file], None) == {"w": "2 2 * * *"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Switch a cron trigger off and on in its wrangler file, keeping every comment and the layout around it.
+"""Switch a cron trigger off and on in its wrangler file, of which nothing else changes.
 
 A trigger that is off stays in its place as a comment, `# off: "*/30 * * * *"` (`//` in JSON), so that the file itself
 tells what it was and `switch` finds it again.
@@ -6,22 +6,18 @@ tells what it was and `switch` finds it again.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from coinswarm.config.read import parse_table
 from coinswarm.cron.schedule import Schedule
+from coinswarm.cron.triggers import TriggerArray, tokens
 from coinswarm.errors import ConfigError, UsageError
 from coinswarm.storage import translated
-
-_STRING: Final = r'"""(?:[^\\]|\\.)*?"""|\'\'\'.*?\'\'\'|"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\''
-_TOML_TOKENS: Final = re.compile(rf"(?P<string>{_STRING})|(?P<comment>\#[^\n]*)|(?P<other>.)", re.DOTALL)
-_JSON_TOKENS: Final = re.compile(rf"(?P<string>{_STRING})|(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<other>.)", re.DOTALL)
-_OFF: Final = re.compile(r"""(\#|//)\s*off:\s*["']([^"']*)["']\s*(.*)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,60 +29,30 @@ class Switched:
     """Those that are on now in this file."""
 
 
-@dataclass(slots=True)
-class _Item:
-    """A trigger or a comment in the array, in its order."""
-
-    text: str
-    """A trigger's expression, or a whole comment."""
-    kind: str
-    """`on`, `off` or `comment`."""
-    after: str = ""
-    """A comment on the same line."""
-
-    def known_as(self, name: str | None) -> bool:
-        return name is None or _plain(self.text) == _plain(name)
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Triggers:
-    """The array of triggers of one file."""
+    """The triggers of one file."""
 
     file: Path
-    text: str
     path: list[str]
     worker: str
-    start: int
-    """From its opening bracket …"""
-    end: int
-    """… to behind its closing one."""
-    items: list[_Item]
+    array: TriggerArray
 
-    @property
-    def is_toml(self) -> bool:
-        return self.file.suffix.lower() == ".toml"
-
-    def chosen(self, name: str | None, kind: str) -> list[_Item]:
-        """The triggers of this kind that `name` means: all of a worker, or one by its expression."""
+    def chosen(self, name: str | None, *, on: bool) -> list[int]:
+        """The numbers of the triggers in that state that `name` means: all of a worker, or one by its expression."""
         everything = name is None or name == self.worker
-        return [item for item in self.items if item.kind == kind and item.known_as(None if everything else name)]
+        return [
+            number
+            for number, trigger in enumerate(self.array.triggers)
+            if trigger.on is on and (everything or _plain(trigger.expression) == _plain(name or ""))
+        ]
 
-    def rendered(self) -> str:
-        """The array's text: in one line where nothing but triggers is in it."""
-        active = [item for item in self.items if item.kind == "on"]
-        if len(active) == len(self.items) and not any(item.after for item in self.items):
-            return "[" + ", ".join(f'"{item.text}"' for item in active) + "]"
-        line = self.text[self.text.rfind("\n", 0, self.start) + 1 : self.start]
-        indent = line[: len(line) - len(line.lstrip())]
-        marker, step = ("#", "    ") if self.is_toml else ("//", "  ")
-        lines = []
-        for item in self.items:
-            shown = {"off": f'{marker} off: "{item.text}"', "comment": item.text}.get(item.kind)
-            if shown is None:
-                last = not self.is_toml and item is active[-1]
-                shown = f'"{item.text}"{"" if last else ","}'
-            lines.append(indent + step + shown + (f" {item.after}" if item.after else ""))
-        return "\n".join(["[", *lines, indent + "]"])
+    def switched(self, numbers: Sequence[int], *, on: bool) -> TriggerArray:
+        """Lines that were made for triggers go again if those are taken in the right order, which has fewer lines."""
+        if not on:
+            return reduce(TriggerArray.off, numbers, self.array)
+        orders = (numbers, numbers[::-1])
+        return min((reduce(TriggerArray.on, order, self.array) for order in orders), key=lambda a: a.text.count("\n"))
 
 
 def switch(files: Sequence[Path], name: str | None, *, env_name: str | None, on: bool) -> Switched:
@@ -99,22 +65,29 @@ def switch(files: Sequence[Path], name: str | None, *, env_name: str | None, on:
         raise UsageError(
             "the built-in stack has no file to change", hint="`coinswarm init` writes a wrangler.toml to start from."
         )
-    kind = "off" if on else "on"
-    found = [triggers for file in files if (triggers := _read(file, env_name)) is not None]
-    fitting = [triggers for triggers in found if triggers.chosen(name, kind)]
+    fitting = [found for file in files if (found := _read(file, env_name)) and found.chosen(name, on=not on)]
     if not fitting:
         which = f"no cron trigger {name!r} is" if name else "no cron trigger is"
-        raise UsageError(f"{which} {kind} in {', '.join(file.name for file in files)}", hint="See: coinswarm cron list")
+        state = "off" if on else "on"
+        raise UsageError(
+            f"{which} {state} in {', '.join(file.name for file in files)}", hint="See: coinswarm cron list"
+        )
     if len(fitting) > 1:
         listed = "; ".join(f"{triggers.worker} ({triggers.file.name})" for triggers in fitting)
         raise UsageError("which cron trigger is not clear", hint=f"Say which one by its worker: {listed}")
     (triggers,) = fitting
-    changed = triggers.chosen(name, kind)
-    for item in changed:
-        item.kind = "on" if on else "off"
-    active = [item.text for item in triggers.items if item.kind == "on"]
-    _write(triggers, active)
-    return Switched(triggers.file, tuple(item.text for item in changed), tuple(active))
+    numbers = triggers.chosen(name, on=not on)
+    array = triggers.switched(numbers, on=on)
+    changed = tuple(triggers.array.triggers[number].expression for number in numbers)
+    active = tuple(trigger.expression for trigger in array.triggers if trigger.on)
+    _write(triggers, array.text, list(active))
+    return Switched(triggers.file, changed, active)
+
+
+def switched_off(files: Sequence[Path], env_name: str | None) -> dict[str, str]:
+    """By Worker, an expression that `switch` could switch on again."""
+    read = [found for file in files if (found := _read(file, env_name))]
+    return {found.worker: one.expression for found in read for one in found.array.triggers if not one.on}
 
 
 def _read(file: Path, env_name: str | None) -> _Triggers | None:
@@ -128,11 +101,11 @@ def _read(file: Path, env_name: str | None) -> _Triggers | None:
         path = ["env", str(env_name), *path]
     if not isinstance(_value(table, path), list):
         return None
-    start, end = _place(file, text, path)
+    array = TriggerArray(text, _place(file, text, path), toml=_is_toml(file))
     worker = str(environment.get("name") or table.get("name") or file.stem)
     if env_name and "name" not in environment:
         worker = f"{worker}-{env_name}"
-    return _Triggers(file, text, path, worker, start, end, _items(file, text[start + 1 : end - 1]))
+    return _Triggers(file, path, worker, array)
 
 
 def _value(table: Any, path: Sequence[str]) -> Any:
@@ -141,15 +114,15 @@ def _value(table: Any, path: Sequence[str]) -> Any:
     return table
 
 
-def _place(file: Path, text: str, path: Sequence[str]) -> tuple[int, int]:
-    """Where in the text that array stands: there where another array would be another value.
+def _place(file: Path, text: str, path: Sequence[str]) -> int:
+    """Where in the text that array begins: there where another array would be another value.
 
     So nothing has to be known of tables, dotted keys and inline tables.
     """
     for start, end in _arrays(file, text):
         table = parse_table(file, text[:start] + '["here"]' + text[end:])
         if _value(table, path) == ["here"]:
-            return start, end
+            return start
     raise ConfigError(
         f"{file.name}: cannot tell where {'.'.join(path)} stands", hint="Change it by hand: crons = [] is off."
     )
@@ -158,7 +131,7 @@ def _place(file: Path, text: str, path: Sequence[str]) -> tuple[int, int]:
 def _arrays(file: Path, text: str) -> Iterator[tuple[int, int]]:
     """Every pair of brackets with no other inside."""
     start = -1
-    for token in _tokens(file, text):
+    for token in tokens(text, toml=_is_toml(file)):
         if token["other"] == "[":
             start = token.start()
         elif token["other"] == "]" and start >= 0:
@@ -166,33 +139,8 @@ def _arrays(file: Path, text: str) -> Iterator[tuple[int, int]]:
             start = -1
 
 
-def _tokens(file: Path, text: str) -> Iterator[re.Match[str]]:
-    return (_TOML_TOKENS if file.suffix.lower() == ".toml" else _JSON_TOKENS).finditer(text)
-
-
-def _items(file: Path, inside: str) -> list[_Item]:
-    items: list[_Item] = []
-    new_line = True
-    for token in _tokens(file, inside):
-        if token["string"]:
-            items.append(_Item(token["string"].strip("\"'"), "on"))
-            new_line = False
-        elif token["comment"]:
-            off = _OFF.match(token["comment"])
-            if off:
-                marker, expression, behind = off.groups()
-                items.append(_Item(expression, "off", _as_comment(behind.rstrip(), marker)))
-            elif items and not new_line:
-                items[-1].after = token["comment"].rstrip()
-            else:
-                items.append(_Item(token["comment"].rstrip(), "comment"))
-        elif token["other"] == "\n":
-            new_line = True
-    return items
-
-
-def _as_comment(words: str, marker: str) -> str:
-    return words if not words or words.startswith(marker) else f"{marker} {words}"
+def _is_toml(file: Path) -> bool:
+    return file.suffix.lower() == ".toml"
 
 
 def _plain(expression: str) -> str:
@@ -202,10 +150,9 @@ def _plain(expression: str) -> str:
         return expression
 
 
-def _write(triggers: _Triggers, active: list[str]) -> None:
+def _write(triggers: _Triggers, text: str, active: list[str]) -> None:
     """Replace the file in one step, once the new text is known to say what it should and nothing else."""
-    before = parse_table(triggers.file, triggers.text)
-    text = triggers.text[: triggers.start] + triggers.rendered() + triggers.text[triggers.end :]
+    before = parse_table(triggers.file, triggers.array.text)
     after = parse_table(triggers.file, text)
     if _value(after, triggers.path) != active or _without(after, triggers.path) != _without(before, triggers.path):
         raise ConfigError(
