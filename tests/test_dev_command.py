@@ -16,9 +16,6 @@ from typing import Any
 import httpx
 import pytest
 
-from coinswarm.clock import SystemClock
-from coinswarm.config import load
-from coinswarm.dev.remote_schedules import described
 from coinswarm.server.listening import Server
 from coinswarm.simulator import Faults, Simulator
 from tests.support.command_line import CommandLine
@@ -161,6 +158,19 @@ def test_cron_disable_and_enable_change_the_file_and_keep_its_comments(coinswarm
     assert (folder / "wrangler.toml").read_text() == before
 
 
+def test_the_next_step_after_switching_deploys_that_file_in_that_environment(
+    coinswarm: CommandLine, folder: Path
+) -> None:
+    assert coinswarm("cron", "disable").err.splitlines()[-1] == "  → wrangler deploy"
+    (folder / "my worker.toml").write_text('name = "a"\n[env.live.triggers]\ncrons = ["0 0 * * *"]\n')
+    chosen = ("--config", "wrangler.toml", "--config", "my worker.toml", "--env", "live")
+    told = coinswarm("cron", "disable", "a-live", *chosen).err.splitlines()
+    assert told[-2:] == [
+        "  → coinswarm cron list --config wrangler.toml --config 'my worker.toml' --env live",
+        "  → wrangler deploy --config 'my worker.toml' --env live",
+    ]
+
+
 def test_cron_run_remote_fills_the_queue_on_cloudflare_and_none_here(coinswarm: CommandLine, folder: Path) -> None:
     with served(folder / "cloud") as api, Server(api.app) as server, Simulator() as simulator:
         api.queue("q")
@@ -187,17 +197,27 @@ def test_cron_used_wrongly_exits_2(coinswarm: CommandLine, folder: Path, words: 
     assert result.err.startswith("✘ ")
 
 
-def test_the_deployed_schedules_are_read_through_the_api(tmp_path: Path) -> None:
-    with served(tmp_path) as api:
-        api.result("PUT", "/workers/scripts/coinswarm/schedules", [{"cron": "0 12 * * 6L"}])
+def test_the_deployed_schedules_are_read_for_every_worker_of_the_files(coinswarm: CommandLine, folder: Path) -> None:
+    (folder / "old.toml").write_text('name = "old"\n')
+    files = ("--config", "wrangler.toml", "--config", "old.toml")
+    with served(folder / "cloud") as api:
+        api.result("PUT", "/workers/scripts/old/schedules", [{"cron": "0 12 * * 6L"}])
         with Server(api.app) as server:
-            environ = {
+            coinswarm.environment = {
                 "CLOUDFLARE_API_BASE_URL": f"{server.url}/client/v4",
                 "CLOUDFLARE_ACCOUNT_ID": api.account.id,
                 "CLOUDFLARE_API_TOKEN": TOKEN,
             }
-            (job,) = described(load(cwd=tmp_path, environ=environ), SystemClock())
-    assert (job["cron"], job["worker"], len(job["next"])) == ("0 12 * * 6L", "coinswarm", 3)
+            document = coinswarm("cron", "list", "--remote", *files, "--json").json
+            shown = coinswarm("cron", "list", "--remote", *files).out
+    (job,) = document["crons"]
+    assert (job["cron"], job["worker"], len(job["next"]), job["configured"]) == ("0 12 * * 6L", "old", 3, False)
+    assert document["workers"] == [
+        {"worker": "stack", "file": "wrangler.toml", "crons": [], "not_deployed": ["0 0 1 1 *"]},
+        {"worker": "old", "file": "old.toml", "crons": ["0 12 * * 6L"], "not_deployed": []},
+    ]
+    assert "0 0 1 1 *  (stack)\n  in wrangler.toml, not deployed\n0 12 * * 6L  (old)\n  next  " in shown
+    assert shown.endswith("  not in old.toml\n")
 
 
 @pytest.mark.parametrize("cron", ["61 * * * *", "0 0 * * 0", "* * 31 11 *", "0 0 1W,L * *", "* * * *", 5])

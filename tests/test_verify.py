@@ -18,6 +18,7 @@ from coinswarm import wiring
 from coinswarm.candles import COLUMNS, Candle
 from coinswarm.clock import SystemClock
 from coinswarm.consumer.worker import Worker
+from coinswarm.cron.switch import switch
 from coinswarm.payload import pack
 from coinswarm.queue.types import OutgoingMessage, QueueSettings
 from coinswarm.verify import canary, fetching, traces
@@ -25,7 +26,7 @@ from coinswarm.verify.catalogue import CHECKS
 from coinswarm.verify.check import Status
 from coinswarm.verify.fetching import Trial
 from coinswarm.verify.subject import Subject
-from tests.support.verified import DEAD, QUEUE, Break, FreshStack, hint, statuses
+from tests.support.verified import DATABASE, DEAD, QUEUE, Break, FreshStack, hint, statuses
 
 PASSED, WARNING, FAILED, SKIPPED = Status.PASSED, Status.WARNING, Status.FAILED, Status.SKIPPED
 TRIAL = Trial("binance", "BTC-USDC", candles=2000, messages=200, depth=200, calls=2, wrote_to_d1=False)
@@ -101,13 +102,12 @@ def _fill(fresh: FreshStack) -> None:
 
 
 def _second_cron_worker(fresh: FreshStack) -> None:
-    old = (
-        'name = "old-cron-worker"\n[triggers]\ncrons = ["0 * * * *"]\n'
-        '[[d1_databases]]\nbinding = "DB"\ndatabase_name = "coinswarm-evolution"\n'
-        'database_id = "ac4629b2-8240-4378-b3e3-e5262cd9b285"\n'
-    )
-    (fresh.folder / "old.toml").write_text(old)
-    fresh.files = [fresh.folder / "wrangler.toml", fresh.folder / "old.toml"]
+    fresh.other("old", '[triggers]\ncrons = ["0 * * * *"]\n' + DATABASE)
+
+
+def _cron_elsewhere(fresh: FreshStack) -> None:
+    fresh.edit('crons = ["*/30 * * * *"]', "crons = []")
+    fresh.other("other", '[triggers]\ncrons = ["0 * * * *"]\n')
 
 
 def _table_without_key(fresh: FreshStack) -> None:
@@ -177,12 +177,13 @@ BROKEN: list[tuple[str, Break, str, Status, Sequence[str]]] = [
         lambda fresh: fresh.without("[[queues.producers]]", "[[queues.consumers]]"),
         "producer",
         FAILED,
-        ("queue-binding",),
+        ("cron", "queue-binding"),
     ),
     ("the source needs a key that is not set", _on_fetch('source = "cryptocompare"'), "importer", WARNING, ()),
     ("a thousand messages wait", _fill, "backlog", WARNING, ()),
     ("no cron trigger", _edit('crons = ["*/30 * * * *"]', "crons = []"), "cron", FAILED, ()),
     ("a cron trigger that is commented out", _edit("crons =", "# crons ="), "cron", FAILED, ()),
+    ("a Worker that sends nothing has a cron trigger, the producer none", _cron_elsewhere, "cron", FAILED, ()),
     ("two Workers with cron triggers feed the table", _second_cron_worker, "cron", FAILED, ()),
     (
         "a trigger alters what is stored",
@@ -342,6 +343,26 @@ def test_the_next_three_fires_are_told(fresh: FreshStack) -> None:
     assert len(times) == 3
     assert all(time.endswith(":30:00Z") for time in times)
     assert "30 * * * *" in result.outcome.message
+
+
+def test_a_consumer_whose_cron_keeps_house_feeds_nothing(fresh: FreshStack) -> None:
+    consumer = (fresh.folder / "wrangler.toml").read_text()
+    fresh.without("[[queues.producers]]", "[[queues.consumers]]")
+    fresh.edit("*/30 * * * *", "0 4 * * *")
+    binding = consumer[consumer.index("[[queues.producers]]") : consumer.index("[[queues.consumers]]")]
+    fresh.other("producer", f'[triggers]\ncrons = ["*/30 * * * *"]\n{binding}')
+    assert fresh.stack.warnings == ()
+    report = fresh.verify("cron")
+    assert statuses(report) == {}
+    assert "*/30 * * * *" in report.results[0].outcome.message
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["the default file", "a file that was named"])
+def test_a_producer_whose_trigger_was_switched_off_is_told_how_to_switch_it_on(fresh: FreshStack, own: bool) -> None:
+    switch([fresh.folder / "wrangler.toml"], None, env_name=None, on=False)
+    report = fresh.verify("cron", flags=["--config", "my wrangler.toml"] if own else [])
+    flags = " --config 'my wrangler.toml'" if own else ""
+    assert hint(report, "cron").endswith(f"is switched off. Switch it on again: coinswarm cron enable coinswarm{flags}")
 
 
 def test_the_evidence_of_every_check_is_plain_json(fresh: FreshStack) -> None:

@@ -19,7 +19,7 @@ from coinswarm.verify import canary, fetching, traces
 from coinswarm.verify.check import Report, Status
 from tests.support.cloudflare import ok, refused
 from tests.support.command_line import HastyClock
-from tests.support.verified import ACCOUNT, DEAD, QUEUE, TOKEN, FreshStack, behind_http, hint, statuses
+from tests.support.verified import ACCOUNT, DATABASE, DEAD, QUEUE, TOKEN, FreshStack, behind_http, hint, statuses
 from tests.test_verify import TRIAL
 
 WARNING, FAILED, SKIPPED = Status.WARNING, Status.FAILED, Status.SKIPPED
@@ -185,6 +185,52 @@ def test_workers_that_are_not_deployed_are_failures(fresh: FreshStack) -> None:
     report = remotely(fresh, "producer", "importer", "cron")
     assert statuses(report) == {"producer": FAILED, "cron": FAILED}
     assert "wrangler deploy" in hint(report, "producer")
+
+
+def put_schedules(fresh: FreshStack, worker: str, *crons: str) -> None:
+    """What is deployed with a Worker, whatever its file says."""
+    url = f"{fresh.environ['CLOUDFLARE_API_BASE_URL']}/accounts/{ACCOUNT}/workers/scripts/{worker}/schedules"
+    body = [{"cron": cron} for cron in crons]
+    reply = httpx.put(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
+    assert reply.status_code == 200
+
+
+@pytest.mark.parametrize("consumer", ["pulled", "pushed"])
+def test_a_second_cron_that_is_off_in_its_file_and_still_deployed_is_a_failure(
+    fresh: FreshStack, consumer: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(consumer)
+    fresh.other("old", "[triggers]\ncrons = []\n" + DATABASE)
+    assert statuses(remotely(fresh, "cron")) == {}
+    put_schedules(fresh, "old", "0 * * * *")
+    report = remotely(fresh, "cron", flags=["--config", "wrangler.toml", "--config", "old.toml"])
+    assert statuses(report) == {"cron": FAILED}
+    message = report.results[0].outcome.message
+    assert message.startswith("2 Workers with cron triggers feed one table on Cloudflare: coinswarm (")
+    assert hint(report, "cron") == (
+        f"Everything is fetched twice. Deploy old again: wrangler deploy --config {fresh.stack.workers['old']}"
+    )
+
+
+@pytest.mark.usefixtures("pushed")
+@pytest.mark.parametrize(
+    ("deployed", "said"),
+    [
+        (["*/30 * * * *", "5 * * * *"], "coinswarm has the cron trigger 5 * * * * on Cloudflare, and not in "),
+        (["5 * * * *"], "coinswarm has the cron trigger 5 * * * * on Cloudflare, and not in "),
+        ([], "coinswarm does not have the cron trigger */30 * * * * on Cloudflare"),
+    ],
+    ids=["one more", "another", "none"],
+)
+def test_triggers_that_differ_on_cloudflare_from_those_configured_are_a_failure(
+    fresh: FreshStack, deployed: list[str], said: str
+) -> None:
+    assert statuses(remotely(fresh, "cron")) == {}
+    put_schedules(fresh, "coinswarm", *deployed)
+    report = remotely(fresh, "cron")
+    assert statuses(report) == {"cron": FAILED}
+    assert report.results[0].outcome.message.startswith(said)
+    assert hint(report, "cron") == "Deploy coinswarm again: wrangler deploy"
 
 
 @pytest.mark.usefixtures("pulled")

@@ -27,28 +27,55 @@ Name = Annotated[
 
 @command(app, "list")
 def list_(run: Run, remote: Remote = False) -> None:
-    """Every cron trigger with its next three fires, UTC, and its last run."""
-    from coinswarm import render
-
+    """Every cron trigger with its next three fires, UTC, and its last run; with --remote those that are deployed."""
     if remote:
-        from coinswarm.dev.remote_schedules import described
-    else:
-        from coinswarm.dev.schedule import described
+        _list_deployed(run)
+        return
+    from coinswarm import render
+    from coinswarm.dev.schedule import described
+
     jobs = described(run.stack, run.clock)
 
     def show() -> None:
         if not jobs:
             render.line("No cron trigger is on.")
         for job in jobs:
-            render.line(f"{job['cron']}  ({job['worker']})")
-            render.line("  next  " + ", ".join(render.moment(fire) for fire in job["next"]) + " UTC")
-            if last := job.get("last"):
+            _show_job(job)
+            if last := job["last"]:
                 render.line(f"  last  {render.moment(last['fire'])} UTC, {last['outcome']}: {last['message']}")
-            elif not remote:
+            else:
                 render.line("  last  not run yet")
 
     steps = ["coinswarm cron run"] if jobs else ["coinswarm cron enable", 'crons = ["*/30 * * * *"] under [triggers]']
-    run.report({"crons": jobs}, show, *([] if remote else steps))
+    run.report({"crons": jobs}, show, *steps)
+
+
+def _list_deployed(run: Run) -> None:
+    from coinswarm import render
+    from coinswarm.dev.remote_schedules import described
+
+    jobs, workers = described(run.stack, run.clock)
+
+    def show() -> None:
+        for worker in workers:
+            for job in (job for job in jobs if job["worker"] == worker["worker"]):
+                _show_job(job)
+                if not job["configured"]:
+                    render.line(f"  not in {worker['file']}")
+            for cron in worker["not_deployed"]:
+                render.line(f"{cron}  ({worker['worker']})")
+                render.line(f"  in {worker['file']}, not deployed")
+            if not worker["crons"] and not worker["not_deployed"]:
+                render.line(f"none  ({worker['worker']})")
+
+    run.report({"crons": jobs, "workers": workers}, show)
+
+
+def _show_job(job: dict[str, Any]) -> None:
+    from coinswarm import render
+
+    render.line(f"{job['cron']}  ({job['worker']})")
+    render.line("  next  " + ", ".join(render.moment(fire) for fire in job["next"]) + " UTC")
 
 
 @command(app, "run")
@@ -145,5 +172,5 @@ def _switch(run: Run, name: str | None, *, on: bool) -> None:
         document,
         lambda: render.line(f"{verb} {', '.join(changed.changed)} in {changed.file}."),
         "coinswarm cron list",
-        "wrangler deploy",
+        run.deploy_step(changed.file),
     )

@@ -30,7 +30,7 @@ def doctor(
     from coinswarm.verify.subject import Subject
 
     run.on_cloudflare = remote
-    subject = Subject(run.stack, run.clock, remote=remote, look_only=True)
+    subject = Subject(run.stack, run.clock, remote=remote, look_only=True, flags=run.flags)
 
     def agree(question: str) -> bool:
         if yes:

@@ -91,6 +91,13 @@ class Run:
         words += ["--env", self.env] if self.env else []
         return words + (["--persist-to", str(self.persist_to)] if self.persist_to else [])
 
+    def deploy_step(self, file: Path) -> str:
+        """What deploys the Worker of one of the wrangler files, named as the user named it."""
+        given = [one for one in self.config or () if Path.cwd() / one.expanduser() == file]
+        words = [word for one in given[:1] for word in ("--config", str(one))]
+        words += ["--env", self.env] if self.env else []
+        return shlex.join(["wrangler", "deploy", *words])
+
     @cached_property
     def clock(self) -> Clock:
         from coinswarm.clock import SystemClock

@@ -81,7 +81,7 @@ def _verified(run: Run, checks: Sequence[Check], *, remote: bool, timeout: float
     from coinswarm.verify.subject import Subject
 
     try:
-        subject = Subject(run.stack, run.clock, remote=remote)
+        subject = Subject(run.stack, run.clock, remote=remote, flags=run.flags)
     except ConfigError as error:
         return runner.misconfigured(error, checks, remote=remote)
     done = iter(range(1, len(checks) + 1))

@@ -14,7 +14,14 @@ from coinswarm.config.coinswarm_file import read_coinswarm_file
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.environment import read_dev_vars, read_environment
 from coinswarm.config.masking import Secret, Vars
-from coinswarm.config.merge import check_consumers, check_crons, merge_account_id, merge_databases, merge_vars
+from coinswarm.config.merge import (
+    check_consumers,
+    check_crons,
+    merge_account_id,
+    merge_databases,
+    merge_vars,
+    merge_workers,
+)
 from coinswarm.config.plan import Plan
 from coinswarm.config.read import label, present, read_table
 from coinswarm.config.stack import (
@@ -91,6 +98,7 @@ def load(
         producers=tuple(producer for worker in workers for producer in worker.producers),
         consumers=consumers,
         crons=tuple(cron for worker in workers for cron in worker.crons),
+        workers=merge_workers(workers),
         vars=merge_vars(workers, dev_vars),
         state_dir=state_dir,
         account_id=around.account_id,

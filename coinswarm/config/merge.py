@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from coinswarm.config.diagnostics import Diagnostics
 from coinswarm.config.masking import Vars, is_placeholder
@@ -122,6 +123,8 @@ def check_crons(files: Sequence[WranglerFile], diagnostics: Diagnostics) -> None
 
 def _fed(file: WranglerFile) -> set[str]:
     queues = {f'queue "{producer.queue}"' for producer in file.producers}
+    if file.consumers and not queues:  # it stores what others send; its own cron keeps house
+        return set()
     return queues | {f"D1 database {database.id}" for database in file.databases if database.id}
 
 
@@ -137,6 +140,14 @@ def merge_vars(files: Sequence[WranglerFile], dev_vars: dict[str, str]) -> Vars:
 
 def _is_filler(value: object) -> bool:
     return isinstance(value, str) and (not value.strip() or is_placeholder(value))
+
+
+def merge_workers(files: Sequence[WranglerFile]) -> Mapping[str, str]:
+    """By Worker, its file; the first one where several are of the same."""
+    found: dict[str, str] = {}
+    for file in files:
+        found.setdefault(file.worker, file.where)
+    return MappingProxyType(found)
 
 
 def merge_account_id(files: Sequence[WranglerFile], diagnostics: Diagnostics) -> str | None:

@@ -130,6 +130,8 @@ class Stack:
     producers: tuple[Producer, ...]
     consumers: tuple[Consumer, ...]
     crons: tuple[Cron, ...]
+    workers: Mapping[str, str]
+    """Every Worker that a file is of, whatever the file says of it; by name, the file."""
     vars: Vars
     """`[vars]` of all files; `.dev.vars` wins over them, a real value over a placeholder, a file over later ones."""
     state_dir: Path

@@ -116,8 +116,8 @@ def queue_binding(subject: Subject) -> Outcome:
     info = subject.queue_info() if subject.remote else None
     worker = info is not None and info.consumers and info.consumers[0].settings.type == "worker"
     if info is not None and worker and info.producers and not {p.worker for p in bound} & set(info.producers):
-        hint = f"Deploy {bound[0].worker} again: wrangler deploy"
-        return failed(f"on Cloudflare {queue} is bound by {', '.join(info.producers)}, not {bound[0].worker}", hint)
+        text = f"on Cloudflare {queue} is bound by {', '.join(info.producers)}, not {bound[0].worker}"
+        return failed(text, subject.how_to_deploy(bound[0].worker))
     return passed(f"{bound[0].worker} has the queue binding {bound[0].binding} to {queue}", binding=bound[0].binding)
 
 

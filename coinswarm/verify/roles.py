@@ -78,7 +78,7 @@ def _deployed(subject: Subject, role: str, script: str, otherwise: Any) -> Outco
 
     https://developers.cloudflare.com/api/resources/workers/subresources/scripts/subresources/deployments/
     """
-    hint = f"Deploy it: wrangler deploy --name {script}"
+    hint = subject.how_to_deploy(script)
     with subject.api() as api:
         try:
             found = api.call("GET", f"{api.account}/workers/scripts/{segment(script)}/deployments").result

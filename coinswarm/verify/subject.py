@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -26,12 +27,24 @@ T = TypeVar("T")
 class Subject:
     """One stack under verification. Each check opens what it needs and closes it: none depends on another's."""
 
-    def __init__(self, stack: Stack, clock: Clock, *, remote: bool = False, look_only: bool = False) -> None:
-        """`look_only`: where no command has run yet, not even the queues' file is made."""
+    def __init__(
+        self,
+        stack: Stack,
+        clock: Clock,
+        *,
+        remote: bool = False,
+        look_only: bool = False,
+        flags: Sequence[str] = (),
+    ) -> None:
+        """`look_only`: where no command has run yet, not even the queues' file is made. `flags` say where the stack
+        is; commands named in hints need them, too."""
         self.stack = stack
         self.clock = clock
         self.remote = remote
         self.look_only = look_only
+        self.given = "".join(f" {shlex.quote(word)}" for word in flags)
+        """To be put behind a command of coinswarm's that is about files here."""
+        self._chosen = "--config" in flags
         self.stop = threading.Event()
         """Set when a check is out of time: it ends what it does and cleans up."""
         self._done: dict[str, Any] = {}
@@ -43,7 +56,14 @@ class Subject:
     @property
     def flag(self) -> str:
         """What keeps a command named in a hint where this is."""
-        return " --remote" if self.remote else ""
+        return (" --remote" if self.remote else "") + self.given
+
+    def how_to_deploy(self, worker: str) -> str:
+        """A hint: what deploys a Worker, by its file and environment where those were chosen."""
+        words = ["wrangler", "deploy"]
+        words += ["--config", self.stack.workers[worker]] if self._chosen and worker in self.stack.workers else []
+        words += ["--env", self.stack.env_name] if self.stack.env_name else []
+        return f"Deploy {worker} again: {shlex.join(words)}"
 
     def once(self, key: str, make: Callable[[], T]) -> T:
         """What `make` returns, made once for all checks that ask for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -23,6 +23,10 @@ from coinswarm.verify.runner import verify
 from coinswarm.verify.subject import Subject
 
 QUEUE, DEAD = "historical-data-queue", "historical-data-dlq"
+DATABASE = (
+    '[[d1_databases]]\nbinding = "DB"\ndatabase_name = "coinswarm-evolution"\n'
+    'database_id = "ac4629b2-8240-4378-b3e3-e5262cd9b285"\n'
+)
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 TOKEN = "v1.0-a-token-nobody-may-see"
 CLOCK = SystemClock()
@@ -53,6 +57,11 @@ class FreshStack:
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
+
+    def other(self, name: str, text: str) -> None:
+        """Put the file of another Worker beside the wrangler file, and mean both."""
+        (self.folder / f"{name}.toml").write_text(f'name = "{name}"\n{text}')
+        self.files = [self.folder / "wrangler.toml", self.folder / f"{name}.toml"]
 
     def without(self, start: str, end: str) -> None:
         """Take out of the wrangler file what lies between."""
@@ -87,9 +96,10 @@ def verified(
     checks: tuple[Check, ...] = CHECKS,
     clock: Clock = CLOCK,
     seconds: float | None = None,
+    flags: Sequence[str] = (),
 ) -> Report:
     chosen = [check for check in checks if not only or check.id in only]
-    return verify(Subject(stack, clock, remote=remote), chosen, seconds=seconds)
+    return verify(Subject(stack, clock, remote=remote, flags=flags), chosen, seconds=seconds)
 
 
 def statuses(report: Report) -> dict[str, Status]:
