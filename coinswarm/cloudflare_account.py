@@ -78,6 +78,6 @@ def _token(stack: Stack) -> Secret:
     if stack.api_token is None:
         raise ConfigError(
             "--remote needs CLOUDFLARE_API_TOKEN",
-            hint="Set it in the environment or in .dev.vars; the token needs D1 Edit and Queues Edit.",
+            hint="Set it in the environment or in .dev.vars; the token needs D1: Edit and Queues: Edit.",
         )
     return stack.api_token

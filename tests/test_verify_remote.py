@@ -6,13 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from coinswarm.clock import SystemClock
+from coinswarm.cloudflare import CloudflareApi
 from coinswarm.config import load
 from coinswarm.consumer.worker import Worker
+from coinswarm.errors import Unauthorized
 from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.queue.types import ConsumerSettings, OutgoingMessage, QueueSettings
 from coinswarm.verify import canary, fetching, traces
@@ -283,7 +286,56 @@ def test_a_token_without_queues_is_told_which_permission_it_lacks(
     report = remotely(fresh, "token", "account")
     assert statuses(report) == {"token": FAILED, "account": SKIPPED}
     assert report.results[0].outcome.message == "CLOUDFLARE_API_TOKEN may not read Queues"
-    assert "Queues Edit" in hint(report, "token")
+    assert "Queues: Edit for this account" in hint(report, "token")
+
+
+def test_a_token_that_may_read_nothing_of_its_own_account_lacks_the_permissions(
+    fresh: FreshStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limited(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/tokens/verify"):
+            return ok({"status": "active"})
+        if request.url.path.endswith("/accounts"):
+            return ok([{"id": ACCOUNT}], result_info={"total_count": 1})
+        return refused(10000, "Authentication error", 403)
+
+    fresh.environ |= {"CLOUDFLARE_API_TOKEN": TOKEN, "CLOUDFLARE_ACCOUNT_ID": ACCOUNT}
+    client = httpx.Client(transport=httpx.MockTransport(limited))
+    monkeypatch.setattr("coinswarm.transport.http_client", lambda *_args: nullcontext(client))
+    report = remotely(fresh, "token", "account")
+    assert statuses(report) == {"token": FAILED, "account": SKIPPED}
+    needed = "D1: Edit and Queues: Edit and Workers Scripts: Read"
+    assert hint(report, "token") == f"Give the token the permission {needed} for this account."
+    fresh.environ["CLOUDFLARE_ACCOUNT_ID"] = "f" * 32
+    report = remotely(fresh, "token", "account")
+    assert statuses(report) == {"account": FAILED}
+    assert hint(report, "account").endswith(f"It has: {ACCOUNT}")
+
+
+@pytest.mark.usefixtures("pulled")
+@pytest.mark.parametrize("wrong", ["f" * 32, "not-an-account"])
+def test_a_wrong_account_is_a_fault_of_the_account_and_not_of_the_token(fresh: FreshStack, wrong: str) -> None:
+    fresh.environ["CLOUDFLARE_ACCOUNT_ID"] = wrong
+    found = statuses(remotely(fresh))
+    assert found.pop("account") is FAILED
+    assert set(found.values()) == {SKIPPED}
+
+
+@pytest.mark.usefixtures("pulled")
+def test_a_token_that_may_not_look_at_workers_is_a_warning_and_enough_for_a_pulled_queue(
+    fresh: FreshStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = CloudflareApi.call
+
+    def limited(api: CloudflareApi, method: str, path: str, **how: Any) -> Any:
+        if "/workers/" in path:
+            raise Unauthorized
+        return honest(api, method, path, **how)
+
+    monkeypatch.setattr(CloudflareApi, "call", limited)
+    report = remotely(fresh)
+    assert statuses(report) == {"token": WARNING}
+    assert "Workers Scripts: Read" in hint(report, "token")
 
 
 def test_a_wrong_token_is_told_and_never_shown(fresh: FreshStack, pulled: SqliteQueueStore) -> None:
