@@ -30,7 +30,7 @@ class Part:
     """`starting`, `running`, `waiting` to be started again, or `stopped`."""
     restarts: int = 0
     error: str | None = None
-    """What ended it last, until it has run steadily since."""
+    """What ended it last, until it works again: it has gone round its loop and asked a second time whether to stop."""
     since_ms: int = 0
     """When the state began."""
 
@@ -98,10 +98,12 @@ class Supervisor:
 
     def _run(self, part: Part) -> str | None:
         """Why the part ended although nobody asked it to."""
-        begun = self._clock.monotonic()
+        asked = 0
 
         def stop() -> bool:
-            if part.error is not None and self._clock.monotonic() - begun >= STEADY_SECONDS:
+            nonlocal asked
+            asked += 1
+            if asked > 1:
                 part.error = None
             return self._stopping.is_set()
 
