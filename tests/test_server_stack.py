@@ -272,6 +272,13 @@ def test_stats_count_what_is_stored(world: World) -> None:
     assert document["by_source"] == {"binance": 25}
 
 
+def test_a_stack_that_lacks_its_table_is_a_fault_of_the_server_and_not_of_the_request(world: World) -> None:
+    with closing(wiring.local_database(world.stack.database(), world.stack, world.clock)) as database:
+        database.execute("DROP TABLE price_data")
+    reply = world.get("/stats")
+    assert (reply.status_code, reply.json()["error"]["type"]) == (500, "SchemaMismatch")
+
+
 def test_status_tells_of_queue_jobs_and_parts(world: World) -> None:
     world.operations.supervisor = Supervisor([Part("consumer", lambda _stop: None)], world.clock)
     world.get("/cdn-cgi/local/scheduled")

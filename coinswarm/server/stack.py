@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from coinswarm.errors import CoinswarmError, ConfigError, UsageError
+from coinswarm.errors import CoinswarmError, ConfigError, DatabaseError, QueueError, UsageError
 from coinswarm.server.calls import read_body
 from coinswarm.server.gate import LOOPBACK, holds_token
 
@@ -110,11 +110,12 @@ def _from_another_page(request: Request) -> bool:
 
 
 def _status_of(error: CoinswarmError) -> int:
-    status = getattr(error, "http_status", None)
-    if isinstance(status, int):
-        return status
     if isinstance(error, UsageError | ConfigError):
         return 400
+    status = getattr(error, "http_status", None)
+    behind = isinstance(error, DatabaseError | QueueError)  # no request here names a database or a queue
+    if isinstance(status, int) and (not behind or status >= 429):
+        return status
     return 503 if error.retryable else 500
 
 
