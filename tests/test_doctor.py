@@ -132,7 +132,8 @@ def test_an_import_is_queued_and_the_depth_is_seen_to_fall(fresh: FreshStack) ->
     report = visit(fresh, Person("create", "Create", "Import", "Store"), depths=depths)
     assert report.steps[8].did == "queued 1,500 candles"
     assert report.steps[9].message.startswith("Data queued successfully: Queued 1500 candles for BTC-USDC in 150")
-    assert depths[-1] == 0
+    assert (depths[0], depths[-1]) == (150, 0)
+    assert sorted(set(depths), reverse=True) == depths
     assert report.steps[10].did == "stored 1,500 new rows; 0 were there"
     assert any(step.startswith("coinswarm fetch BTC-USDC") and "--to-ts" in step for step in report.next_steps)
     assert "coinswarm consume" not in report.next_steps
@@ -197,7 +198,24 @@ def test_a_deployed_worker_is_watched_and_not_stood_in_for(fresh: FreshStack, ha
         report = examine(subject, agree=person, on_depth=depths.append)
         assert not any("Store" in question for question in person.asked)
     assert report.steps[10].message == "Queue is empty (consumer is keeping up!); 7 messages were taken"
-    assert depths == [7, 7, 7]
+    assert depths == [7, 0]
+
+
+def test_what_to_do_next_on_cloudflare_is_done_there(coinswarm: CommandLine, fresh: FreshStack) -> None:
+    coinswarm.directory = fresh.folder
+    with behind_http(fresh) as queues:
+        coinswarm.environment = fresh.environ
+        queues.open(QUEUE).send_batch([OutgoingMessage(b"1")])
+        told = coinswarm("doctor", "--remote", "--config", "wrangler.toml").err.splitlines()
+        document = coinswarm("doctor", "--remote", "--json").json
+        queues.delete(DEAD)
+        broken = coinswarm("doctor", "--remote", "--json").json
+    steps = [line.removeprefix("  → ") for line in told if "→" in line]
+    assert steps[0] == "coinswarm consume --remote-queue --remote --config wrangler.toml"
+    assert steps[-1] == "coinswarm verify --remote --config wrangler.toml"
+    assert all("--remote" in step for step in [*steps, *document["next_steps"]])
+    assert broken["next_steps"] == ["coinswarm doctor --remote", "coinswarm verify --remote"]
+    assert "run coinswarm doctor --remote again" in broken["steps"][11]["hint"]
 
 
 def test_the_built_in_stack_without_files_is_named(coinswarm: CommandLine) -> None:

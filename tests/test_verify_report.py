@@ -66,6 +66,7 @@ def test_a_check_that_hangs_is_told_to_stop_and_left_behind(tmp_path: Path, monk
     ended.set()
     assert [result.status.value for result in report.results] == ["failed", "passed"]
     assert report.results[0].outcome.message == "not finished within 0.01 s"
+    assert report.results[0].outcome.hint == "Give it more time: coinswarm verify --only slow --timeout 1"
     assert told == [True]
 
 

@@ -37,20 +37,13 @@ def doctor(
             render.note(f"yes: {question}")
         return yes or run.agreed(question)
 
-    last = 0
-
-    def depth(messages: int) -> None:
-        nonlocal last
-        if messages != last:
-            render.note(f"    {messages:,} messages wait")
-        last = messages
-
     report = examine(
         subject,
         agree=agree,
         on_step=lambda step: None if run.json else _show(step),
-        on_depth=depth,
+        on_depth=lambda messages: render.note(f"    {messages:,} messages wait"),
     )
+    report.next_steps = [run.here(step) for step in report.next_steps]
     run.report(report.as_json(), lambda: None, *report.next_steps)
     if not report.healthy:
         raise typer.Exit(EXIT_FAILED)

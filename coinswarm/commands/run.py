@@ -68,8 +68,11 @@ _SHARED: dict[str, Any] = {
 FLAGS: Final = {f"--{key.replace('_', '-')}" for key in _SHARED}
 
 
-_WHERE = {"queues": "--remote", "d1": "--remote", "fetch": "--remote", "consume": "--remote-queue --remote"}
-"""By command: what keeps a next step on Cloudflare, after a command that was there."""
+_WHERE: Final = {
+    **dict.fromkeys(("queues", "d1", "fetch", "verify", "doctor", "cron list", "cron run"), "--remote"),
+    "consume": "--remote-queue --remote",
+}
+"""By the words of a command, as many as are needed: what keeps a next step on Cloudflare, after one that was there."""
 
 
 @dataclass
@@ -159,13 +162,15 @@ class Run:
             render.json_document(document)
             return
         show()
-        render.next_steps([self._here(step) for step in next_steps])
+        render.next_steps([self.here(step) for step in next_steps])
 
-    def _here(self, step: str) -> str:
+    def here(self, step: str) -> str:
+        """A next step with the flags that say where everything is."""
         if not step.startswith("coinswarm ") or step.startswith("coinswarm init"):
             return step
-        flags = shlex.join(self.flags)
-        remote = _WHERE.get(step.split()[1], "") if self.on_cloudflare and "--remote" not in step else ""
+        flags, words = shlex.join(self.flags), step.split()
+        where = _WHERE.get(words[1]) or _WHERE.get(" ".join(words[1:3])) or ""
+        remote = where if self.on_cloudflare and "--remote" not in step else ""
         return " ".join(word for word in (step, remote, "" if flags in step else flags) if word)
 
 

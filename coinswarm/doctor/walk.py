@@ -29,7 +29,8 @@ def examine(
     on_step: Callable[[Step], None] = lambda _step: None,
     on_depth: Callable[[int], None] = lambda _depth: None,
 ) -> DoctorReport:
-    """Walk through the steps. Nothing is created or sent unless `agree` says yes to the question about it."""
+    """Walk through the steps. Nothing is created or sent unless `agree` says yes to the question about it. `on_depth`
+    hears how deep the queue is before it is emptied, and of every change."""
     return _Walk(subject, agree, on_step, on_depth).walk()
 
 
@@ -45,6 +46,8 @@ class _Walk:
         self.agree = agree
         self.on_step = on_step
         self.on_depth = on_depth
+        self.told: int | None = None
+        """The depth that was told last."""
         self.report = DoctorReport()
         self.found: dict[str, Result] = {}
         self.fetched: FetchReport | None = None
@@ -78,6 +81,16 @@ class _Walk:
         self.report.next_steps = self._next_steps()
         self._add(13, "Next steps", passed(f"{len(self.report.next_steps)} below"))
         return self.report
+
+    def _tell(self, depth: int) -> None:
+        if depth != self.told:
+            self.on_depth(depth)
+        self.told = depth
+
+    def _command(self, words: str) -> str:
+        """A command for a hint, with what keeps it where this is."""
+        queue = " --remote-queue" if self.subject.remote and words.startswith("consume") else ""
+        return f"coinswarm {words}{queue}{self.subject.flag}"
 
     def _add(self, number: int, title: str, outcome: Outcome, did: str | None = None) -> None:
         step = Step(number, title, outcome.status, outcome.message, outcome.hint, did)
@@ -116,7 +129,7 @@ class _Walk:
         try:
             did = repair()
         except CoinswarmError as error:
-            return failed(error.message, error.hint or outcome.hint or f"coinswarm verify --only {check_id}"), None
+            return failed(error.message, error.hint or outcome.hint or self._command(f"verify --only {check_id}")), None
         return self._check(check_id).outcome, did
 
     def _consumer(self) -> tuple[Outcome, str | None]:
@@ -157,7 +170,7 @@ class _Walk:
         if self.fetched is None:
             return Outcome(Status.SKIPPED, "nothing was imported")
         if not self.fetched.queued:
-            return warned("the import queued no candle", "See why: coinswarm fetch --dry-run --json")
+            return warned("the import queued no candle", f"See why: {self._command('fetch --dry-run --json')}")
         return passed(f"Data queued successfully: {self.fetched.message}")
 
     def _drain(self) -> tuple[Outcome, str | None]:
@@ -167,7 +180,7 @@ class _Walk:
         if found.status not in (Status.PASSED, Status.WARNING) or not self.depth:
             return found.outcome, None
         if self._is_bad("consumer") or self._is_bad("price-data"):
-            return warned(found.outcome.message, "Mend what failed above, then: coinswarm consume"), None
+            return warned(found.outcome.message, f"Mend what failed above, then: {self._command('consume')}"), None
         if self._by_worker():
             return self._watch(), None
         question = f"{self.depth:,} messages wait. Store them in {self.subject.stack.database().name} now?"
@@ -181,15 +194,16 @@ class _Walk:
 
     def _consume(self) -> tuple[Outcome, str | None]:
         try:
-            report, self.depth = repairs.consume(self.subject, self.on_depth)
+            self._tell(self.depth)
+            report, self.depth = repairs.consume(self.subject, self._tell)
         except CoinswarmError as error:
-            return failed(error.message, error.hint or "See: coinswarm consume --json"), None
+            return failed(error.message, error.hint or f"See: {self._command('consume --json')}"), None
         did = f"stored {report.rows.inserted:,} new rows; {report.rows.duplicate:,} were there"
         if report.dead_lettered:
             told = "1 message was" if report.dead_lettered == 1 else f"{report.dead_lettered:,} messages were"
-            return warned(f"{told} dead-lettered", "coinswarm queues dlq list"), did
+            return warned(f"{told} dead-lettered", self._command("queues dlq list")), did
         if self.depth:
-            return warned(f"Queue has {self.depth:,} messages", "coinswarm consume"), did
+            return warned(f"Queue has {self.depth:,} messages", self._command("consume")), did
         return passed("Queue is empty (consumer is keeping up!)"), did
 
     def _watch(self) -> Outcome:
@@ -198,9 +212,10 @@ class _Walk:
         with self.subject.queues() as store:
             queue = store.open(self.subject.stack.queue())
             while self.depth and clock.monotonic() < until:
-                self.on_depth(self.depth)
+                self._tell(self.depth)
                 clock.sleep(_LOOK_SECONDS)
                 self.depth = queue.metrics().backlog
+            self._tell(self.depth)
         if not self.depth:
             return passed(f"Queue is empty (consumer is keeping up!); {before:,} messages were taken")
         if self.depth < before:
@@ -213,7 +228,7 @@ class _Walk:
         text = f"{counts[Status.PASSED]} in order, {counts[Status.WARNING]} to look at, {counts[Status.FAILED]} failed"
         text += f", {counts[Status.SKIPPED]} not looked at" if counts[Status.SKIPPED] else ""
         if counts[Status.FAILED]:
-            return failed(text, "Follow the arrows above, then run coinswarm doctor again.")
+            return failed(text, f"Follow the arrows above, then run {self._command('doctor')} again.")
         return warned(text, "Follow the arrows above.") if counts[Status.WARNING] else passed(text)
 
     def _next_steps(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -82,7 +83,7 @@ def _run(check: Check, subject: Subject, seconds: float | None) -> Outcome:
         try:
             found.append(check.run(subject))
         except CoinswarmError as error:
-            hint = error.hint or f"Run it alone with its details: coinswarm verify --only {check.id} --json"
+            hint = error.hint or f"Run it alone with its details: {_again(check, subject, '--json')}"
             found.append(failed(error.message, hint, error=type(error).__name__))
         except Exception as error:  # the next check goes on; this one has failed
             found.append(failed(f"the check crashed: {type(error).__name__}: {error}", _CRASHED))
@@ -98,9 +99,17 @@ def _run(check: Check, subject: Subject, seconds: float | None) -> Outcome:
     if thread.is_alive():
         subject.stop.set()
         thread.join(GRACE_SECONDS)
-        hint = f"Give it more time: coinswarm verify --only {check.id} --timeout {round(seconds or SECONDS) * 4}"
+        more = math.ceil((seconds or SECONDS) * 4)
+        hint = f"Give it more time: {_again(check, subject, f'--timeout {more}')}"
         return failed(f"not finished within {seconds:g} s", hint)
     return found[0]
+
+
+def _again(check: Check, subject: Subject, flag: str) -> str:
+    """The command that runs `check` alone; one that is not in the catalogue is there only with the flag it came by."""
+    if not check.number:
+        return f"the same command with {flag}"
+    return f"coinswarm verify --only {check.id} {flag}{subject.flag}"
 
 
 def _hider(subject: Subject) -> Callable[[Outcome], Outcome]:
