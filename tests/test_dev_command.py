@@ -119,7 +119,9 @@ def test_cron_list_shows_the_next_three_fires_and_the_last_run(coinswarm: Comman
         ran = coinswarm("cron", "run")
     assert ran.exit_code == 0, ran
     assert ran.out.startswith("Queued 10 candles in 1 message.\n")
-    assert coinswarm("cron", "list", "--json").json["crons"][0]["last"]["outcome"] == "done"
+    last = coinswarm("cron", "list", "--json").json["crons"][0]["last"]
+    assert last["outcome"] == "done"
+    assert last["manual"] is True
 
 
 def test_cron_run_with_a_source_down_exits_1_with_what_the_others_brought(coinswarm: CommandLine, folder: Path) -> None:

@@ -231,6 +231,26 @@ BROKEN: list[tuple[str, Break, str, Status, Sequence[str]]] = [
         (),
     ),
     (
+        "a trigger adds rows of its own",
+        _sql(
+            f"{_TRIGGER} AFTER INSERT ON price_data WHEN NEW.source <> 'copy' BEGIN INSERT INTO price_data SELECT "
+            "'A-B', timeframe, 'copy', timestamp, 1, 1, 1, 1, 1, 1 FROM price_data WHERE symbol = NEW.symbol; END"
+        ),
+        "canary",
+        FAILED,
+        ("first-write-wins",),
+    ),
+    (
+        "a trigger keeps what is deleted",
+        _sql(
+            f"{_TRIGGER} AFTER DELETE ON price_data BEGIN INSERT INTO price_data "
+            "VALUES ('A-B', '1m', 'gone', OLD.timestamp, 1, 1, 1, 1, 1, 1); END"
+        ),
+        "canary",
+        FAILED,
+        ("first-write-wins",),
+    ),
+    (
         "a trigger keeps a diary",
         _sql(
             "CREATE TABLE diary (what); "
@@ -268,6 +288,7 @@ def test_exactly_what_is_broken_is_named(
     report = fresh.verify()
     assert statuses(report) == {check: status} | dict.fromkeys(skipped, SKIPPED)
     assert report.exit_code == {WARNING: 1, FAILED: 2}[status]
+    assert fresh.left_by_triggers() == []
     assert len(hint(report, check)) > 15
     for name in skipped:
         result = report.of(name)

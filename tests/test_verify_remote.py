@@ -126,6 +126,22 @@ def test_what_a_killed_run_left_behind_is_taken_away(fresh: FreshStack, pulled: 
         assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(0,)]
 
 
+@pytest.mark.parametrize("consumer", ["pulled", "pushed"])
+def test_triggers_that_would_leave_rows_behind_keep_the_canary_at_home(
+    fresh: FreshStack, consumer: str, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(consumer)
+    fresh.sql(
+        "CREATE TRIGGER copies AFTER INSERT ON price_data WHEN NEW.source <> 'copy' BEGIN INSERT INTO price_data "
+        "VALUES ('A-B', '1m', 'copy', NEW.timestamp, 1, 1, 1, 1, 1, 1); END"
+    )
+    report = remotely(fresh, "canary", "first-write-wins")
+    assert statuses(report) == {"canary": FAILED, "first-write-wins": SKIPPED}
+    assert "triggers of price_data (copies) put rows of their own into it" in report.results[0].outcome.message
+    with fresh.database() as database:
+        assert database.execute("SELECT count(*) FROM price_data")[0].rows == [(0,)]
+
+
 @pytest.mark.usefixtures("pulled")
 def test_what_may_be_of_a_run_under_way_is_told_and_left(fresh: FreshStack) -> None:
     fresh.sql(

@@ -116,7 +116,10 @@ class CronState:
                 " WHERE job = ? ORDER BY id DESC LIMIT 1",
                 (job,),
             ).fetchone()
-        return None if row is None else PastRun(*row)
+        if row is None:
+            return None
+        job, fire_ms, started_ms, finished_ms, outcome, message, manual = row
+        return PastRun(job, fire_ms, started_ms, finished_ms, outcome, message, bool(manual))
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -40,6 +40,12 @@ class CanaryLost(CoinswarmError):
     """The canary did not arrive in the table."""
 
 
+class CanaryUnwelcome(CoinswarmError):
+    """The canary would not go without a trace."""
+
+    default_hint = "Drop those triggers, or let them write into another table."
+
+
 @dataclass(frozen=True, slots=True)
 class Flight:
     """What became of the canary."""
@@ -101,6 +107,11 @@ def fly(subject: Subject) -> Flight:
     with ExitStack() as opened:
         database = proof.Counting(opened.enter_context(subject.database()))
         left = opened.enter_context(swept(subject, database))
+        if triggers := proof.adding_triggers(database, first, second):
+            raise CanaryUnwelcome(
+                f"triggers of {TABLE} ({', '.join(triggers)}) put rows of their own into it, which would stay there: "
+                "no canary was sent"
+            )
         route = opened.enter_context(_route(subject, database, mark))
         with tempfile.TemporaryFile() as file:
             before = proof.begin(subject, database, file)

@@ -10,14 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final
 
-from coinswarm.candles import COLUMNS, Row
+import msgspec
+
+from coinswarm.candles import COLUMNS, Candle, Row
 from coinswarm.consumer.rows import compare, key_of, look_up_statements
 from coinswarm.d1.schema import TABLE
 from coinswarm.d1.types import Database, QueryResult, SqlValue, Statement
+from coinswarm.errors import SqlError
 from coinswarm.verify import ledger
 from coinswarm.verify.ledger import MARK_SOURCE
 from coinswarm.verify.subject import Subject
 
+_ADDED: Final = "rows were added"
 SAMPLE: Final = 500
 """Rows of a remote table that are compared."""
 
@@ -75,6 +79,39 @@ class Counting:
     def _counted(self, results: list[QueryResult]) -> list[QueryResult]:
         self.changes += sum(result.meta.changes for result in results)
         return results
+
+
+def adding_triggers(database: Database, first: Candle, second: Candle) -> list[str]:
+    """The triggers of the table, if rows that come and go as the canary's leave other rows in it.
+
+    Tried in one transaction that counts the table, so that no other writer is taken for a trigger, and that always
+    fails, so that nothing stays: what it found is in SQLite's complaint. Without triggers nothing is tried, nor read.
+    """
+    named = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?1", (TABLE,))
+    triggers = [str(name) for (name,) in named[0].rows]
+    if not triggers:
+        return []
+    counted, columns, values = f"{first.symbol}-", ", ".join(COLUMNS), ", ".join(f"?{n + 2}" for n in range(9))
+    of_second = tuple(msgspec.structs.astuple(second))
+    insert = f"INSERT INTO {TABLE} ({columns}) VALUES (?1, {values}) ON CONFLICT DO NOTHING"
+    before = f"(SELECT CAST(substr(symbol, ?2) AS INTEGER) FROM {TABLE} WHERE symbol >= ?1 AND symbol < ?1 || ':')"
+    more = f"(SELECT count(*) FROM {TABLE}) - 1 > {before}"
+    script = [
+        # The first row keeps in its symbol how many there were before it.
+        Statement(
+            f"INSERT INTO {TABLE} ({columns}) SELECT ?1 || count(*), {values} FROM {TABLE}",
+            (counted, *msgspec.structs.astuple(first)[1:]),
+        ),
+        Statement(insert, of_second),
+        Statement(insert, of_second),
+        Statement(f"DELETE FROM {TABLE} WHERE symbol = ?1", (second.symbol,)),
+        Statement(f"SELECT json_extract('1', iif({more}, '{_ADDED}', 'no path'))", (counted, len(counted) + 1)),
+    ]
+    try:
+        database.batch(script)
+    except SqlError as error:
+        return triggers if _ADDED in error.message else []  # what else goes wrong, the canary shows
+    return []
 
 
 def begin(subject: Subject, database: Database, file: BinaryIO) -> Before:
