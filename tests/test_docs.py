@@ -16,7 +16,7 @@ import yaml
 from docs.command_reference import PAGE, reference
 from tests.support.cloudflare import TOKEN
 from tests.support.command_line import ROOT, wait_until
-from tests.support.documentation import PAGES, Block, blocks
+from tests.support.documentation import PAGES, Block, blocks, typed_outside
 from tests.support.local_cloudflare import local_cloudflare
 from tests.support.shell import Shell, free_port, shell
 
@@ -43,18 +43,20 @@ def test_what_a_page_tells_to_type_works_from_an_empty_folder(page: Path, tmp_pa
             cloudflare = opened.enter_context(local_cloudflare(tmp_path / "cloudflare"))
             variables = {"CLOUDFLARE_API_BASE_URL": cloudflare.url, "CLOUDFLARE_API_TOKEN": TOKEN}
         reader = opened.enter_context(shell(tmp_path / "reader", **variables))
-        port = free_port()
+        ports = {"8787": free_port(), "8600": free_port()}
         for block in BLOCKS[page]:
-            follow(block, reader, port)
+            follow(block, reader, ports)
 
 
-def follow(block: Block, reader: Shell, port: int) -> None:
-    """Type one block. The port of the examples may be somebody else's on this machine."""
-    script = re.sub(r"(coinswarm (?:dev|serve)\b)", rf"\1 --port {port}", block.script).replace("8787", str(port))
+def follow(block: Block, reader: Shell, ports: dict[str, int]) -> None:
+    """Type one block. The ports of the examples may be somebody else's on this machine."""
+    script = re.sub(r"(coinswarm (?:dev|serve)\b)", r"\1 --port 8787", block.script)
+    script = re.sub("|".join(ports), lambda found: str(ports[found[0]]), script)
     if block.how == "not run":
         return
     if block.how == "second terminal":
         reader.start(script.strip())
+        (port,) = [port for port in ports.values() if str(port) in script]
         wait_until(lambda: answers(port), f"{block.place}: {script.strip()} answers")
         return
     done = reader.run(script)
@@ -76,6 +78,20 @@ def test_a_block_that_is_not_run_says_why_and_most_blocks_are_run() -> None:
     total = sum(map(len, BLOCKS.values()))
     assert total >= 20
     assert len(NOT_RUN) <= 8, [block.place for block in NOT_RUN]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != PAGE], ids=lambda page: page.name)
+def test_no_command_stands_where_no_test_types_it(page: Path) -> None:
+    assert typed_outside(page) == [], "put it into a fence of sh or console, below <!-- not run: REASON --> if need be"
+
+
+def test_a_command_in_an_indented_block_or_a_bare_fence_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "text\n\n    coinswarm fetch\n\n```\ncoinswarm cron list\n```\n\n```text\n$ curl -X POST\ncrons = []\n```\n\n"
+        "```sh\ncoinswarm consume\n```\n\n    a diagram ──▶ of coinswarm fetch\n"
+    )
+    assert typed_outside(page) == ["coinswarm cron list", "$ curl -X POST", "    coinswarm fetch"]
 
 
 def test_a_failing_block_fails_the_page(tmp_path: Path) -> None:

@@ -17,6 +17,22 @@ _BLOCK = re.compile(
 )
 
 
+_FENCED = re.compile(r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL)
+_TYPED = re.compile(
+    r"^(?:\$ \S|(?:coinswarm|python3?|curl|wrangler|npx|npm|pip|make|git|sqlite3|export|cd|mkdir|sudo|systemctl)\s+\S)"
+)
+
+
+def typed_outside(page: Path) -> list[str]:
+    """Commands in indented blocks, and in fences that are neither `sh` nor `console`, which nothing follows."""
+    text, found = page.read_text(), []
+    for fence in _FENCED.finditer(text):
+        if fence["info"].split(" ")[0] not in ("sh", "console"):
+            found += [line for line in fence["text"].splitlines() if _TYPED.match(line)]
+    bare = _FENCED.sub("", text).splitlines()
+    return found + [line for line in bare if line.startswith(("    ", "\t")) and _TYPED.match(line.strip())]
+
+
 @dataclass(frozen=True)
 class Block:
     """One fenced block of `sh` or `console`.
