@@ -15,10 +15,13 @@ import pytest
 from coinswarm.chaos.account import Expected, settle_accounts
 from coinswarm.chaos.episode import Episode
 from coinswarm.chaos.evidence import Evidence, Gone, Letter
-from coinswarm.chaos.plan import Kill, Step
+from coinswarm.chaos.plan import EXPIRY_SECONDS, MODES, Kill, Step
+from coinswarm.chaos.witness import ACKED, DROPPED, EXPIRED, PURGED
 from coinswarm.consumer import rows as consumer_rows
 from coinswarm.consumer import verdict, worker
-from coinswarm.queue import failures, removal
+from coinswarm.consumer.rows import WIDTH
+from coinswarm.consumer.store import Stored
+from coinswarm.queue import failures, messages, removal
 from coinswarm.queue.types import Settlement
 from tests.support.candle_messages import body, row
 from tests.support.episodes import CANDLES, END, FETCH, MAKE, episode, run
@@ -39,7 +42,7 @@ def sound() -> tuple[Expected, Evidence]:
     """Ten candles stored, five queued, five dead-lettered."""
     expected = Expected(market=MARKET, existing=OLD, poison={POISON: 1}, sound=[])
     letters = [Letter(POISON, "no candle"), Letter(message(range(15, 20)), "retries used up")]
-    acked = Gone(message(range(10)), "consume")
+    acked = Gone(message(range(10)), ACKED)
     return expected, Evidence(rows=[*OLD, *MARKET[:15]], letters=letters, gone=[acked])
 
 
@@ -63,11 +66,16 @@ BREAKS: list[tuple[str, Callable[[Expected, Evidence], object]]] = [
     ("1 altered", lambda _, found: found.rows.__setitem__(0, (*OLD[0][:3], 1.0, *OLD[0][4:]))),
     ("1 rows that were there before", lambda _, found: found.rows.remove(OLD[1])),
     ("1 messages left", lambda _, found: found.queued.append(message(range(2)))),
-    ("1 messages gone although not stored", lambda _, found: found.gone.append(Gone(message(range(14, 17)), "serve"))),
+    ("1 messages gone although not stored", lambda _, found: found.gone.append(Gone(message(range(14, 17)), ACKED))),
+    ("1 messages gone although not stored", lambda _, found: found.gone.append(Gone(message(range(15, 20)), ACKED))),
+    ("1 messages gone although not stored", lambda _, found: found.gone.append(Gone(message(range(15, 20)), None))),
+    ("1 messages gone although not stored", lambda _, found: found.gone.append(Gone(POISON, DROPPED))),
     ("1 poison nowhere", lambda _, found: found.letters.pop(0)),
     ("1 poison dead-lettered twice", lambda _, found: found.letters.append(Letter(POISON, "again"))),
     ("1 dead letters without a reason", lambda _, found: found.letters.append(Letter(message(range(2)), None))),
-    ("purges say they deleted 0", lambda _, found: found.gone.append(Gone(message(range(3)), "purge"))),
+    ("purges say they deleted 0", lambda _, found: found.gone.append(Gone(message(range(3)), PURGED))),
+    ("0 messages are counted as expired; 1 did", lambda _, found: found.gone.append(Gone(message(range(3)), EXPIRED))),
+    ("1 messages are counted as expired; 0 did", lambda _, found: setattr(found, "expired", 1)),
     ("purges say they deleted 2", lambda expected, _: setattr(expected, "purged", 2)),
     ("a migration was carried out in part", lambda expected, _: setattr(expected, "notes", 7)),
     ("migrations recorded", lambda _, found: found.migrations.append("0001_price_data.sql")),
@@ -86,14 +94,49 @@ def test_each_break_is_told(told: str, broken: Callable[[Expected, Evidence], ob
 def test_what_was_purged_or_too_old_is_no_loss_as_long_as_somebody_counted_it() -> None:
     expected, found = sound()
     found.letters.pop()
-    found.gone.append(Gone(message(range(15, 20)), "purge"))
+    found.gone.append(Gone(message(range(15, 20)), PURGED))
     purged = settle_accounts(replace(expected, purged=1), found)
     assert (purged.violations, purged.purged) == ([], 5)
-    found.gone[-1] = Gone(message(range(15, 20)), "consume")
-    assert settle_accounts(expected, found).lost == 5
+    found.gone[-1] = Gone(message(range(15, 20)), EXPIRED)
     found.expired = 1
     expired = settle_accounts(expected, found)
     assert (expired.violations, expired.expired) == ([], 5)
+
+
+@pytest.mark.parametrize("why", [EXPIRED, PURGED])
+def test_a_message_that_was_too_old_or_purged_excuses_no_other(why: str) -> None:
+    expected, found = sound()
+    found.letters.clear()
+    found.gone += [Gone(message(range(15, 20)), ACKED), Gone(POISON, ACKED)]
+    found.gone.append(Gone(message(range(10)), why))  # it was stored, and never acked
+    found.expired = int(why == EXPIRED)
+    account = settle_accounts(replace(expected, purged=int(why == PURGED)), found)
+    assert (account.lost, account.expired, account.purged) == (5, 0, 0)
+    told = ("5 lost", "2 messages gone although not stored", "1 poison nowhere")
+    assert [violation.startswith(told) for violation in account.violations] == [True] * 3
+
+
+def test_a_second_message_of_the_same_candles_is_not_excused_by_the_first() -> None:
+    expected, found = sound()
+    found.letters.pop()
+    found.gone += [Gone(message(range(15, 20)), EXPIRED), Gone(message(range(15, 20)), ACKED)]
+    found.expired = 1
+    account = settle_accounts(expected, found)
+    assert (account.lost, account.expired) == (0, 5)
+    assert [text[:35] for text in account.violations] == ["1 messages gone although not stored"]
+
+
+def test_over_http_each_message_acked_and_not_stored_needs_a_copy_of_its_own() -> None:
+    expected, found = sound()
+    expected.copies = True
+    found.letters[0] = Letter(POISON, "no candle", copy=True)
+    found.gone.append(Gone(POISON, ACKED))
+    assert settle_accounts(expected, found).violations == []
+    found.gone.append(Gone(POISON, ACKED))
+    assert settle_accounts(expected, found).violations[0].startswith("1 messages gone although not stored")
+    found.gone.append(Gone(POISON, EXPIRED, copy=True))
+    found.expired = 1
+    assert settle_accounts(expected, found).violations == []
 
 
 # --- by files ---
@@ -120,7 +163,7 @@ TAMPERINGS = [
     (QUEUES, "DELETE FROM dead_letters", "4 dead letters without a reason"),
     (QUEUES, "UPDATE queues SET backlog = backlog + 1 WHERE number = 1", "1 faults of the files"),
     (QUEUES, "UPDATE messages SET queue = 2 WHERE queue = 1", "4 messages left in the queue"),
-    (QUEUES, f"INSERT INTO chaos_gone VALUES ('{body(row())}', 'x')", "1 messages gone although not stored"),
+    (QUEUES, f"INSERT INTO chaos_gone VALUES (99, '{body(row())}', 'x', 1, 1, 'acked')", "1 messages gone although"),
 ]  # fmt: skip
 
 
@@ -150,6 +193,27 @@ def test_a_consumer_that_acks_what_failed_is_found_out(tmp_path: Path, monkeypat
     monkeypatch.setattr(verdict, "failed", acked)
     report = run(tmp_path, *MAKE, *FETCH, Step("consume", answers=((2, "overloaded"),), batch=10), *END)
     assert report.account.lost == 80  # of the hundred of a batch 20 lie in the places of existing rows
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("expires", [False, True])
+def test_a_consumer_that_acks_and_does_not_store_is_found_out_even_where_other_messages_become_too_old(
+    expires: bool, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, honest = worker.store, tmp_path / "honest"
+
+    def hasty(database: Any, values: Any) -> Stored:
+        if honest.exists():
+            return Stored(inserted=len(values) // WIDTH)
+        honest.touch()
+        return store(database, values)
+
+    monkeypatch.setattr(worker, "store", hasty)
+    dying = (Step("consume", Kill("consumer.written"), batch=6), Step("consume", Kill("consumer.settled"), batch=5))
+    late = (Step("consume", jump=EXPIRY_SECONDS),) if expires else ()
+    report = run(tmp_path, *MAKE, FETCH[0], FETCH[2], *dying, *late, *END, mode=mode)
+    assert report.account.lost > 0
+    assert any("messages gone although not stored" in violation for violation in report.violations)
 
 
 def test_a_consumer_that_acks_before_it_stores_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,6 +256,15 @@ def test_a_purge_that_takes_more_than_it_counts_is_found_out(tmp_path: Path, mon
     monkeypatch.setattr(removal, "purge", lambda *args: purge(*args) - 1)
     report = run(tmp_path, *MAKE, *FETCH, Step("purge"), *END)
     assert any(violation.startswith("purges say they deleted") for violation in report.violations)
+
+
+def test_an_expiry_that_takes_what_is_not_too_old_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    early = messages.SQL["delete_expired"].replace("m.stored_ms <= (", "m.stored_ms <= 4 * 86400000 + (")
+    monkeypatch.setitem(messages.SQL, "delete_expired", early)
+    monkeypatch.setitem(messages.SQL, "has_expired", "SELECT 1 WHERE :queue + :now")
+    report = run(tmp_path, *MAKE, *FETCH, *END)
+    assert report.account.expired == 0
+    assert any("are counted as expired; 0 did" in violation for violation in report.violations)
 
 
 def test_a_job_that_fails_without_a_fault_and_one_that_fails_unforeseen_are_told(

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from coinswarm.candles import COLUMNS, Row
 from coinswarm.chaos.evidence import Evidence
+from coinswarm.chaos.witness import EXPIRED, PURGED
 
 EXAMPLES: Final = 5
 """Of each kind of violation; the rest is counted."""
@@ -124,31 +125,30 @@ def _check_candles(expected: Expected, evidence: Evidence, stored: set[Key], acc
     for name, bodies in (
         ("queued", evidence.queued),
         ("dead_lettered", [letter.body for letter in evidence.letters]),
-        ("purged", [gone.body for gone in evidence.gone if gone.job == "purge"]),
+        ("purged", [gone.body for gone in evidence.gone if gone.why == PURGED]),
+        ("expired", [gone.body for gone in evidence.gone if gone.why == EXPIRED]),
     ):
         found = left & keys_in(bodies)
         setattr(account, name, len(found))
-        left -= found
-    if evidence.expired:
-        found = left & keys_in(gone.body for gone in evidence.gone)
-        account.expired = len(found)
         left -= found
     account.lost = account.blame("lost", sorted(left))
 
 
 def _check_departures(expected: Expected, evidence: Evidence, stored: set[Key], account: Account) -> None:
-    """No message left the queue but stored, copied to the dead letters, purged, or counted as expired."""
-    purged = sum(gone.job == "purge" for gone in evidence.gone)
-    if expected.purged is not None and purged != expected.purged:
-        account.violations.append(f"purges say they deleted {expected.purged} messages; {purged} are gone")
-    letters = {letter.body for letter in evidence.letters}
-    unexplained = [
+    """Each message that left was stored, copied to the dead letters, purged or too old; the last two are counted."""
+    reasons = Counter(gone.why for gone in evidence.gone)
+    if expected.purged is not None and reasons[PURGED] != expected.purged:
+        account.violations.append(f"purges say they deleted {expected.purged} messages; {reasons[PURGED]} are gone")
+    if reasons[EXPIRED] != evidence.expired:
+        account.violations.append(f"{evidence.expired} messages are counted as expired; {reasons[EXPIRED]} did")
+    unexplained = Counter(
         gone.body
         for gone in evidence.gone
-        if gone.job != "purge" and gone.body not in letters and not _is_stored(gone.body, stored, expected)
-    ]
-    if len(unexplained) > evidence.expired:
-        account.blame(f"messages gone although not stored (expired: {evidence.expired})", unexplained)
+        if gone.why not in (PURGED, EXPIRED) and not _is_stored(gone.body, stored, expected)
+    )
+    for place in (evidence.letters, evidence.gone):
+        unexplained -= Counter(each.body for each in place if each.copy)
+    account.blame("messages gone although not stored", unexplained.elements())
 
 
 def _is_stored(body: bytes, stored: set[Key], expected: Expected) -> bool:
@@ -157,9 +157,7 @@ def _is_stored(body: bytes, stored: set[Key], expected: Expected) -> bool:
 
 def _check_poison(expected: Expected, evidence: Evidence, account: Account) -> None:
     bodies = Counter(letter.body for letter in evidence.letters)
-    excused = {gone.body for gone in evidence.gone if gone.job == "purge"}
-    if evidence.expired:
-        excused |= {gone.body for gone in evidence.gone}
+    excused = {gone.body for gone in evidence.gone if gone.why in (PURGED, EXPIRED)}
     account.poison = sum(bodies[body] for body in expected.poison)
     account.blame("poison nowhere", (b for b in expected.poison if not bodies[b] and b not in excused))
     account.blame("dead letters without a reason", (each.body for each in evidence.letters if not each.reason))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from coinswarm.candles import COLUMNS, Row
-from coinswarm.chaos.jobs import WITNESS
+from coinswarm.chaos.witness import WITNESS
 from coinswarm.storage import connect
 
 _WRAPPING: Final = "coinswarm_dead_letter"
@@ -21,14 +21,18 @@ class Letter(NamedTuple):
 
     body: bytes
     reason: str | None
+    copy: bool = False
+    """Sent there over HTTP, wrapped up, before its original was acknowledged; else it was moved, as a whole."""
 
 
 class Gone(NamedTuple):
     """A message that left the queue file."""
 
     body: bytes
-    job: str
-    """What the process was doing that took it away."""
+    why: str | None
+    """As `witness` has it; None for one that nothing explains."""
+    copy: bool = False
+    """It was a dead letter's copy."""
 
 
 @dataclass(slots=True)
@@ -66,7 +70,8 @@ def gather(database: Path, queues: Path, queue: str, letters: str) -> Evidence:
         place = "JOIN queues q ON q.number = m.queue WHERE q.name = ? ORDER BY seq"
         found.queued = [body for body, _ in opened.execute(bodies + place, (queue,))]
         found.letters = [_unwrapped(*row) for row in opened.execute(bodies + place, (letters,))]
-        found.gone = [Gone(*row) for row in opened.execute(f"SELECT body, job FROM {WITNESS}")]
+        gone = opened.execute(f"SELECT body, why FROM {WITNESS} ORDER BY seq")
+        found.gone = [_gone(*row) for row in gone]
         (found.expired,) = opened.execute("SELECT ifnull(sum(expired), 0) FROM usage").fetchone()
     return found
 
@@ -75,9 +80,14 @@ def _unwrapped(body: bytes, reason: str | None) -> Letter:
     """Over HTTP a dead letter carries its reason in its own body, around what it was."""
     try:
         wrapped = json.loads(body)
-        return Letter(wrapped["body"].encode(), wrapped[_WRAPPING]["reason"])
+        return Letter(wrapped["body"].encode(), wrapped[_WRAPPING]["reason"], copy=True)
     except (ValueError, KeyError, TypeError):
         return Letter(body, reason)
+
+
+def _gone(body: bytes, why: str | None) -> Gone:
+    letter = _unwrapped(body, None)
+    return Gone(letter.body, why, letter.copy)
 
 
 def _check_file(opened: sqlite3.Connection, name: str, found: Evidence) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import resource
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from coinswarm.candles import Pair, Timeframe
 from coinswarm.chaos.faulty import FaultyDatabase
 from coinswarm.chaos.plan import POISON, Step
 from coinswarm.chaos.process import Trigger
+from coinswarm.chaos.witness import watch
 from coinswarm.chaos.world import World
 from coinswarm.consumer.worker import Worker
 from coinswarm.d1.ingest import ingest, statements
@@ -33,7 +33,6 @@ PATIENCE: Final = 150
 """Pauses after which a consumer is asked to stop: leases of the dead may be hidden for a day by a clock set wrongly."""
 HOLD_SECONDS: Final = 0.15
 """For so long a lock is held: longer than anybody waits for it."""
-WITNESS: Final = "chaos_gone"
 
 Report = dict[str, Any]
 
@@ -57,7 +56,7 @@ class _Job:
         self.trigger = trigger
         self.answers = dict(step.answers)
         self.faults: Counter[str] = Counter()
-        trigger.on_open = lambda opened: witness(opened, step.job)
+        trigger.on_open = lambda opened: watch(opened, step.job, world.clock.now_ms)
 
     def run(self) -> Report:
         actions: dict[str, Callable[[], Report]] = {
@@ -156,19 +155,6 @@ class _Job:
 
     def _here(self, place: str) -> None:
         self.trigger(place)
-
-
-def witness(opened: sqlite3.Connection, job: str) -> None:
-    """Let a queue file note, in the same transaction, every body that leaves it and who took it away."""
-    tables = {name for (name,) in opened.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")}
-    if "bodies" not in tables:
-        return
-    if WITNESS not in tables:
-        opened.execute(f"CREATE TABLE IF NOT EXISTS main.{WITNESS} (body BLOB NOT NULL, job TEXT NOT NULL)")
-    opened.execute(
-        f"CREATE TEMP TRIGGER witness AFTER DELETE ON main.bodies "
-        f"BEGIN INSERT INTO {WITNESS} VALUES (old.body, '{job}'); END"
-    )
 
 
 def hold_lock(path: Path) -> Callable[[Trigger], Report]:

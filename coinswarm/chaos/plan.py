@@ -15,6 +15,8 @@ EXPIRY_SECONDS: Final = 6 * DAY
 FINAL_SECONDS: Final = 40 * HOUR
 """After that no lease and no delay is left, whatever the clock did before, and nothing has expired."""
 
+LOCAL, SERVED, REST = MODES = ("local", "served", "rest")
+"""Queue and D1 in their files; D1 over HTTP; queue and D1 over HTTP."""
 BEGINNING: Final = 1_640_995_200
 """2022-01-01: the first candle of the first span."""
 
@@ -87,7 +89,7 @@ class EpisodePlan:
     number: int
     seed: str
     mode: str
-    """local; served: D1 over HTTP; rest: queue and D1 over HTTP."""
+    """One of `MODES`."""
     seed_table: bool
     """price_data as the seed system made it, with an `id`."""
     spans: tuple[FetchSpan, ...]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from coinswarm.chaos.jobs import witness
 from coinswarm.chaos.process import Trigger, hold_back_the_end, wait_for_end
+from coinswarm.chaos.witness import watch
 from coinswarm.chaos.world import TOKEN, World
 from coinswarm.server.app import create_app
 from coinswarm.server.listening import Server
@@ -41,7 +41,7 @@ def cloudflare(world: World) -> Callable[[Trigger], dict[str, Any]]:
     """`serve` over the episode's files, until it is killed or told to end."""
 
     def run(trigger: Trigger) -> dict[str, Any]:
-        trigger.on_open = lambda opened: witness(opened, "serve")
+        trigger.on_open = lambda opened: watch(opened, "serve", world.clock.now_ms)
         hold_back_the_end()
         port = urlsplit(world.api_url).port or 0
         with (
