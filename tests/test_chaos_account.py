@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from coinswarm.consumer import rows as consumer_rows
 from coinswarm.consumer import verdict, worker
 from coinswarm.consumer.rows import WIDTH
 from coinswarm.consumer.store import Stored
+from coinswarm.errors import CloudflareError
 from coinswarm.queue import failures, messages, removal
+from coinswarm.queue.cloudflare_queue import CloudflareQueue
 from coinswarm.queue.types import Settlement
 from tests.support.candle_messages import body, row
 from tests.support.episodes import CANDLES, END, FETCH, MAKE, episode, run
@@ -230,6 +232,23 @@ def test_a_consumer_that_acks_before_it_stores_is_found_out(tmp_path: Path, monk
     monkeypatch.setattr(worker, "read", early)
     report = run(tmp_path, *MAKE, *FETCH, Step("consume", Kill("d1.committing", hit=3), batch=10), *END)
     assert report.account.lost > 0
+
+
+def test_a_producer_that_takes_a_refusal_for_a_success_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = CloudflareQueue.send_batch
+
+    def careless(self: CloudflareQueue, messages: Any, **delays: Any) -> list[str]:
+        with suppress(CloudflareError):
+            return send(self, messages, **delays)
+        return [""] * len(messages)
+
+    monkeypatch.setattr(CloudflareQueue, "send_batch", careless)
+    outage = Step("fetch", answers=tuple((call, "503") for call in range(2, 7)))
+    whole = (replace(FETCH[0], if_needed=True), *FETCH[1:])
+    report = run(tmp_path, *MAKE, outage, *whole, *END, mode="rest")
+    assert report.account.lost > 300
 
 
 def test_an_insert_that_replaces_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,16 +178,52 @@ def test_whatever_the_api_answers_or_does_not_each_candle_is_stored_once(kind: s
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", ["consume", "lock d1", "lock queue"])
 def test_others_at_the_same_files_disturb_nothing(beside: str, tmp_path: Path) -> None:
-    report = run(tmp_path, *MAKE, *FETCH, Step("consume", beside=beside, batch=5), *END)
+    report = run(tmp_path, *MAKE, *FETCH, Step("consume", beside=(beside,), batch=5), *END)
     assert report.faults.keys() & {"another consumer", "database is locked"}
     assert_all_there(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", HTTP_ANSWERS)
+def test_whatever_the_api_answers_a_producer_no_candle_is_missing(kind: str, tmp_path: Path) -> None:
+    starved = Step("fetch", span=0, answers=((2, kind), (3, kind)))
+    report = run(tmp_path, *MAKE, starved, *FETCH, *END, mode="rest")
+    assert sum(count for fault, count in report.faults.items() if fault.startswith(f"HTTP: {kind}")) == 2
+    assert_all_there(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "starved", "told"),
+    [
+        ("local", Step("fetch", disk=1), "disk full"),
+        ("local", Step("fetch", beside=("lock queue",)), "database is locked"),
+        ("rest", Step("fetch", beside=("lock queue",)), "database is locked"),
+        ("local", Step("fetch", beside=("consume",)), "consumer meanwhile"),
+        ("rest", Step("fetch", beside=("consume",)), "consumer meanwhile"),
+        ("local", Step("fetch", jump=-DAY), "clock set back"),
+    ],
+)
+def test_a_producer_under_faults_leaves_nothing_out(mode: str, starved: Step, told: str, tmp_path: Path) -> None:
+    report = run(tmp_path, *MAKE, starved, *FETCH, *END, mode=mode)
+    assert report.faults[told] == 1
+    assert_all_there(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["local", "served", "rest"])
+def test_two_consumers_and_a_purge_at_once_lose_nothing_but_what_the_purge_counts(mode: str, tmp_path: Path) -> None:
+    crowd = Step("consume", beside=("consume", "purge"), batch=5)
+    report = run(tmp_path, *MAKE, *FETCH, crowd, *END, mode=mode)
+    assert report.faults["two consumers and a purge at once"] == 1
+    assert_all_there(report, purged=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", ["", "consume"])
 def test_what_a_purge_takes_away_is_exactly_what_it_counts(beside: str, tmp_path: Path) -> None:
     alone = Step("purge")
-    report = run(tmp_path, *MAKE, *FETCH, Step("consume", beside="purge", batch=5) if beside else alone, *END)
+    report = run(tmp_path, *MAKE, *FETCH, Step("consume", beside=("purge",), batch=5) if beside else alone, *END)
     assert_all_there(report, purged=True)
     if not beside:
         assert report.account.purged > 0

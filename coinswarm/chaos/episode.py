@@ -15,7 +15,7 @@ from typing import Any, Final
 from coinswarm.chaos import jobs, servers
 from coinswarm.chaos.account import Account, Expected, settle_accounts
 from coinswarm.chaos.evidence import gather
-from coinswarm.chaos.plan import POISON, WALL, EpisodePlan, Step
+from coinswarm.chaos.plan import IDLE, POISON, WALL, EpisodePlan, Step
 from coinswarm.chaos.process import Child, ChildEnded, Trigger, listen
 from coinswarm.chaos.report import EpisodeReport
 from coinswarm.chaos.world import NOTES, World, mixed_row
@@ -41,6 +41,8 @@ class Episode:
         self.server: Child | None = None
         self.armed = False
         """The server is to be killed in this step, and is not yet."""
+        self.queued: set[int] = set()
+        """Spans of which a producer said under faults that all is queued, and that nobody read meanwhile."""
         self.poison: Counter[bytes] = Counter()
         self.purged: int | None = 0
         self.problems: list[str] = []
@@ -74,17 +76,18 @@ class Episode:
             self.report.faults["clock set " + ("forward" if step.jump > 0 else "back")] += 1
         if self.plan.mode != "local" and step.job != "migrate" and self._is_migrated():
             self._serve(step)
+        if step.if_needed and step.span in self.queued:
+            return
         for _ in range(TRIES):
-            lock = self._lock(step)
+            locks = [self._lock(kind) for kind in step.beside if kind.startswith("lock")]
             mine = replace(step, kill=None) if step.kill is not None and step.kill.server else step
             running = [self._start(where, jobs.work(self.world, mine), mine)]
-            if step.beside in ("consume", "purge"):
-                other = Step(step.beside, batch=step.batch)
-                running.append(self._start(f"{where}, beside it {step.beside}", jobs.work(self.world, other)))
-                self.report.faults["another consumer" if step.beside == "consume" else "purge meanwhile"] += 1
+            for job in (kind for kind in step.beside if not kind.startswith("lock")):
+                other = Step(job, batch=step.batch)
+                running.append(self._start(f"{where}, beside it {job}", jobs.work(self.world, other)))
+            self.report.faults.update(_company(step))
             self._wait(running)
-            if lock is not None:
-                self._wait([lock])
+            self._wait(locks)
             if self.armed:
                 self._kill_server()
             if not self._again(step, running[0]):
@@ -123,16 +126,13 @@ class Episode:
 
     def _count_server(self) -> None:
         place = self.server.killed_at if self.server is not None else None
-        self.report.kills[f"serve: {'idle' if place in (None, WALL) else place}"] += 1
+        self.report.kills[IDLE if place in (None, WALL) else f"serve: {place}"] += 1
         self.server, self.armed = None, False
 
-    def _lock(self, step: Step) -> Child | None:
-        if not step.beside.startswith("lock"):
-            return None
-        path = self.world.queue_file if step.beside == "lock queue" else self.world.database_file
-        child = self._start(step.beside, jobs.hold_lock(path))
+    def _lock(self, kind: str) -> Child:
+        path = self.world.queue_file if kind == "lock queue" else self.world.database_file
+        child = self._start(kind, jobs.hold_lock(path))
         child.wait_for("ready")
-        self.report.faults["database is locked"] += 1
         return child
 
     def _wait(self, running: list[Child]) -> None:
@@ -169,13 +169,17 @@ class Episode:
         if bug := child.said("bug"):
             self.problems.append(f"{child.name} failed in an unforeseen way: {bug[-1500:]}")
         elif error := child.said("error"):
-            report.errors[error] += 1
-            if error == "StorageFull":
+            cause = child.said("cause")
+            report.errors[f"{error} ({cause})" if cause else error] += 1
+            if "StorageFull" in (error, cause):
                 report.faults["disk full"] += 1
             if step.faultless and alone:
                 self.problems.append(f"{child.name} failed without a fault: {error}: {child.said('message')}")
-        elif (done := child.said("done")) and "purged" in done and self.purged is not None:
-            self.purged += done["purged"]
+        elif done := child.said("done"):
+            if "purged" in done and self.purged is not None:
+                self.purged += done["purged"]
+            if done.get("whole") and "consume" not in step.beside:
+                self.queued.add(step.span)
 
     def _end(self, server: Child) -> None:
         """Let a server end by itself, and take what it tells."""
@@ -223,3 +227,12 @@ class Episode:
             notes=NOTES,
             migrations=_EXPECTED_MIGRATIONS,
         )
+
+
+def _company(step: Step) -> list[str]:
+    """What `beside` a step is, as faults."""
+    consumer = "another consumer" if step.job == "consume" else "consumer meanwhile"
+    names = {"consume": consumer, "purge": "purge meanwhile"}
+    found = [names.get(kind, "database is locked") for kind in step.beside]
+    together = step.job == "consume" and {"consume", "purge"} <= set(step.beside)
+    return [*found, "two consumers and a purge at once"] if together else found

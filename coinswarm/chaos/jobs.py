@@ -68,7 +68,11 @@ class _Job:
             "purge": self._purge,
             "redrive": self._redrive,
         }
-        return actions[self.step.job]()
+        try:
+            return actions[self.step.job]()
+        finally:
+            for name, count in self.faults.items():
+                self.trigger.tell({"fault": name, "count": count})
 
     def _migrate(self) -> Report:
         with closing(self.world.local_database()) as database, self.world.queues():
@@ -101,7 +105,7 @@ class _Job:
                 base_url=world.environment[f"COINSWARM_{span.source.upper()}_URL"],
             )
             report = collect(fetcher, queue, request, clock=world.clock)
-        return {"queued": report.queued, "requests": report.requests}
+        return {"queued": report.queued, "requests": report.requests, "whole": report.queued == len(world.truth(span))}
 
     def _poison(self) -> Report:
         with self._queue() as queue:
@@ -115,11 +119,7 @@ class _Job:
             jitter = random.Random(f"{self.world.plan.seed}/{self.step}").random
             worker = Worker(queue, database, clock, batch_size=self.step.batch, jitter=jitter)
             patience = PATIENCE if not self.step.last else 100 * PATIENCE
-            try:
-                report = worker.drain(stop=lambda: clock.pauses - began > patience)
-            finally:
-                for name, count in self.faults.items():
-                    self.trigger.tell({"fault": name, "count": count})
+            report = worker.drain(max_batches=self.step.most_batches, stop=lambda: clock.pauses - began > patience)
         return report.as_json()
 
     def _purge(self) -> Report:

@@ -17,6 +17,8 @@ FINAL_SECONDS: Final = 40 * HOUR
 
 LOCAL, SERVED, REST = MODES = ("local", "served", "rest")
 """Queue and D1 in their files; D1 over HTTP; queue and D1 over HTTP."""
+IDLE: Final = "serve: idle"
+"""Where a server is killed that did not come to its point."""
 BEGINNING: Final = 1_640_995_200
 """2022-01-01: the first candle of the first span."""
 
@@ -26,6 +28,8 @@ and nobody has read it, after milliseconds, and when all is done but nothing is 
 
 POISON: Final = 4
 """Messages of a poison step."""
+SPARE_BATCHES: Final = 3
+STATEMENTS_A_BATCH: Final = 20
 LOST_REPLIES: Final = ("lost", "timeout")
 """Answers that never arrive although the work was done."""
 DATABASE_ANSWERS: Final = ("overloaded", "storage reset", *LOST_REPLIES)
@@ -45,6 +49,13 @@ class Kill:
     server: bool = False
     """Not the job is killed but the server it talks to."""
 
+    @property
+    def passes(self) -> int:
+        """About so many batches a consumer has read when it comes to its point; a delay is longer than it looks."""
+        if self.delay_ms and not self.point.endswith(".closing"):
+            return 20
+        return self.hit // STATEMENTS_A_BATCH + 1 if self.point == STATEMENT else self.hit
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -56,16 +67,25 @@ class Step:
     span: int = 0
     """Which span to fetch, or with which number the poison begins."""
     batch: int = 100
-    beside: str = ""
-    """consume, purge, lock queue, lock d1: another process at the same time."""
+    beside: tuple[str, ...] = ()
+    """consume, purge, lock queue, lock d1: a further process each, at the same time."""
     answers: tuple[tuple[int, str], ...] = ()
-    """(n, fault): what the n-th call of D1, or of the API, meets."""
+    """(n, fault): what the n-th call of D1 or of the API meets; for a producer, of the API that takes its messages."""
     disk: int = 0
     """Bytes by which files may still grow; 0 is no limit."""
     jump: int = 0
     """Seconds by which the clock is set forward or back before it."""
+    if_needed: bool = False
+    """Left out where a producer under faults said that the whole span was queued: then it shall be."""
     last: bool = False
     """Part of the end, when nothing goes wrong any more."""
+
+    @property
+    def most_batches(self) -> int | None:
+        """Of a consumer that lives, or that dies only while it closes its files: it leaves the others something."""
+        if self.kill is None or not (self.kill.server or self.kill.point.endswith(".closing")):
+            return None
+        return SPARE_BATCHES + self.kill.passes
 
     @property
     def faultless(self) -> bool:
@@ -101,8 +121,8 @@ class EpisodePlan:
     def kills(self) -> int:
         return sum(step.kill is not None for step in self.steps)
 
-    def trace(self) -> Iterator[dict[str, Any]]:
-        """Line by line what is planned: the same for the same seed."""
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """One by one what is planned, first the episode: the same for the same seed."""
         head = asdict(self)
         steps = head.pop("steps")
         yield head
@@ -111,9 +131,9 @@ class EpisodePlan:
 
 
 def digest(plans: Iterable[EpisodePlan]) -> str:
-    """SHA-256 of the whole trace, by which two runs are known to have had the same plan."""
+    """SHA-256 of all lines, by which two runs are known to have had the same plan."""
     whole = hashlib.sha256()
     for episode in plans:
-        for line in episode.trace():
+        for line in episode.lines():
             whole.update(json.dumps(line, sort_keys=True).encode())
     return whole.hexdigest()

@@ -188,7 +188,8 @@ def _child(work: Work, kill: Kill | None, writing: int) -> None:
         trigger.finish()
         code = 0
     except CoinswarmError as error:
-        tell({"error": type(error).__name__, "message": error.message})
+        cause = type(error.__cause__).__name__ if isinstance(error.__cause__, CoinswarmError) else None
+        tell({"error": type(error).__name__, "message": error.message, "cause": cause})
         trigger.finish()
     except _ENDS_WITHOUT_CARE:
         pass

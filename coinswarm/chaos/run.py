@@ -20,7 +20,7 @@ from coinswarm.storage import translated
 SEED = 1
 KILLS = 50
 CANDLES = 50_000
-TRACE = "trace.jsonl"
+PLAN = "plan.jsonl"
 
 
 def run(
@@ -44,9 +44,9 @@ def run(
         raise UsageError(f"the plan has no episode {episode}", hint=f"Choose one from 0 to {len(plans) - 1}.")
     report = ChaosReport(seed, kills, candles, digest(plans))
     began = clock.monotonic()
-    with (directory / TRACE).open("w", encoding="utf-8") as trace:
+    with (directory / PLAN).open("w", encoding="utf-8") as file:
         for each in plans:
-            trace.writelines(json.dumps(line, sort_keys=True) + "\n" for line in each.trace())
+            file.writelines(json.dumps(line, sort_keys=True) + "\n" for line in each.lines())
     for each in plans if episode is None else plans[episode : episode + 1]:
         folder = directory / f"episode-{each.number}"
         done = run_episode(each, folder)
@@ -81,5 +81,5 @@ def work_in(chosen: Path | None, beside: Path) -> Iterator[Path]:
         stopped = False  # what an unforeseen end left is to be looked at; what the user broke off is not
         raise
     finally:
-        if stopped or {path.name for path in folder.iterdir()} <= {TRACE}:
+        if stopped or {path.name for path in folder.iterdir()} <= {PLAN}:
             shutil.rmtree(folder)
