@@ -136,6 +136,8 @@ def test_a_small_run_kills_as_planned_and_has_everything_in_the_end(coinswarm: C
     report = result.json
     assert (result.exit_code, report["passed"], report["violations"]) == (0, True, [])
     assert report["kills"] == sum(report["kills_by_point"].values()) == 8
+    assert report["kills_in_flight"] + report["kills_too_late"] == 8
+    assert report["plan_sha256"] == digest(plan(3, 8, 2_000))
     candles = report["candles"]
     assert candles["fetched"] == 2_000
     assert (candles["lost"], candles["doubled"], candles["altered"], candles["queued"]) == (0, 0, 0, 0)
@@ -192,6 +194,7 @@ def test_fifty_kills_and_every_fault_that_the_documentation_names(tmp_path: Path
     assert report["candles"]["expired"] > 0
     assert report["candles"]["purged"] > 0
     assert report["dead_letters"]["poison"] > 0
+    assert report["kills_in_flight"] >= 35
 
 
 @pytest.mark.nightly

@@ -11,6 +11,7 @@ from typing import Any
 
 from coinswarm import __version__
 from coinswarm.chaos.account import Account
+from coinswarm.chaos.plan import END, IDLE
 
 SUMS = ("fetched", "stored", "queued", "dead_lettered", "purged", "expired", "lost", "doubled", "altered", "letters")
 
@@ -40,8 +41,8 @@ class ChaosReport:
     seed: int
     kills_wanted: int
     candles_wanted: int
-    trace: str
-    """SHA-256 of the plan."""
+    plan_sha256: str
+    """The same for the same plan; what a kill by time meets is not in the plan."""
     episodes: list[EpisodeReport] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -63,8 +64,14 @@ class ChaosReport:
     def kills(self) -> int:
         return self.summed("kills").total()
 
+    @property
+    def kills_too_late(self) -> int:
+        """Of those, how many found the job ended, or the server with nothing to do: nothing was interrupted."""
+        kills = self.summed("kills")
+        return kills[END] + kills[IDLE]
+
     def replay(self, episode: int | None = None) -> str:
-        """The command that does the same again; of one episode only, when that is named."""
+        """The command that carries out the same plan; of one episode only, when that is named."""
         only = "" if episode is None else f" --episode {episode}"
         return f"coinswarm chaos --seed {self.seed} --kills {self.kills_wanted} --candles {self.candles_wanted}{only}"
 
@@ -73,9 +80,11 @@ class ChaosReport:
         return {
             "passed": self.passed,
             "seed": self.seed,
-            "trace_sha256": self.trace,
+            "plan_sha256": self.plan_sha256,
             "replay": self.replay(failed[0].number if failed else None),
             "kills": self.kills,
+            "kills_in_flight": self.kills - self.kills_too_late,
+            "kills_too_late": self.kills_too_late,
             "kills_by_point": dict(self.summed("kills").most_common()),
             "faults": dict(self.summed("faults").most_common()),
             "errors_under_faults": dict(self.summed("errors").most_common()),

@@ -66,6 +66,7 @@ def chaos(
 def _show(report: ChaosReport, directory: Path) -> None:
     from coinswarm import render
 
+    late = report.kills_too_late
     render.table(("killed at", "times"), report.summed("kills").most_common())
     render.table(("fault", "times"), report.summed("faults").most_common())
     names = ("stored", "queued", "dead_lettered", "purged", "expired", "lost")
@@ -73,8 +74,9 @@ def _show(report: ChaosReport, directory: Path) -> None:
     render.line(f"{report.total('fetched'):,} candles: {where}.")
     render.line(f"{report.total('doubled'):,} doubled, {report.total('altered'):,} altered.")
     render.line(
-        f"{report.kills:,} kills in {render.count(len(report.episodes), 'episode')}, seed {report.seed}, "
-        f"{report.seconds:.0f} s. Plan {report.trace[:16]}."
+        f"{report.kills:,} kills in {render.count(len(report.episodes), 'episode')}: {report.kills - late:,} in the "
+        f"middle of something, {late:,} when it had ended. Seed {report.seed}, {report.seconds:.0f} s, plan "
+        f"{report.plan_sha256[:16]}."
     )
     for violation in report.violations:
         render.warn(violation)
