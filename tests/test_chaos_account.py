@@ -286,6 +286,15 @@ def test_an_expiry_that_takes_what_is_not_too_old_is_found_out(tmp_path: Path, m
     assert any("are counted as expired; 0 did" in violation for violation in report.violations)
 
 
+def test_a_purge_that_takes_what_is_in_flight_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    greedy = messages.SQL["delete_idle"].replace("(lease = 0 OR visible_at <= :now)", ":now > 0")
+    monkeypatch.setitem(messages.SQL, "delete_idle", greedy)
+    dying = Step("consume", Kill("consumer.leased"), batch=10)
+    report = run(tmp_path, *MAKE, *FETCH, dying, Step("purge"), *END)
+    assert any("messages gone although not stored" in violation for violation in report.violations)
+    assert any(violation.startswith("purges say they deleted") for violation in report.violations)
+
+
 def test_a_job_that_fails_without_a_fault_and_one_that_fails_unforeseen_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,8 @@ class Episode:
             running = [self._start(where, jobs.work(self.world, mine), mine)]
             for job in (kind for kind in step.beside if not kind.startswith("lock")):
                 other = Step(job, batch=step.batch)
+                if job == "purge":
+                    self._wait_for_a_lease(running)
                 running.append(self._start(f"{where}, beside it {job}", jobs.work(self.world, other)))
             self.report.faults.update(_company(step))
             self._wait(running)
@@ -94,6 +96,11 @@ class Episode:
                 break
         for child in running:
             self._judge(step, child, alone=len(running) == 1)
+
+    def _wait_for_a_lease(self, running: list[Child]) -> None:
+        """So that a purge happens while somebody reads: else it would be over before a consumer has begun."""
+        while any(child.running for child in running) and not any(child.said("reached") for child in running):
+            listen(running)
 
     def _is_migrated(self) -> bool:
         return self.world.database_file.exists()

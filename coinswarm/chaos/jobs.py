@@ -56,6 +56,7 @@ class _Job:
         self.trigger = trigger
         self.answers = dict(step.answers)
         self.faults: Counter[str] = Counter()
+        trigger.announces = "consumer.leased" if step.job == "consume" else ""
         trigger.on_open = lambda opened: watch(opened, step.job, world.clock.now_ms)
 
     def run(self) -> Report:

@@ -43,6 +43,8 @@ class Trigger:
         self._seen: Counter[str] = Counter()
         self.on_open: Callable[[sqlite3.Connection], None] = lambda _connection: None
         """Is handed every connection to a queue or D1 file that this process opens."""
+        self.announces = ""
+        """A failpoint of which the parent hears when the process comes to it first."""
 
     def __call__(self, name: str, subject: object = None) -> None:
         if isinstance(subject, sqlite3.Connection):
@@ -51,6 +53,8 @@ class Trigger:
                 subject.set_trace_callback(lambda _sql: self(STATEMENT))
             return
         self._seen[name] += 1
+        if name == self.announces and self._seen[name] == 1:
+            self.tell({"reached": name})
         kill = self._kill
         if kill is not None and kill.point == name and kill.hit == self._seen[name]:
             if kill.delay_ms:
