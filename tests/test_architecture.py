@@ -18,6 +18,7 @@ FLOORS = {
     "coinswarm.pricing": 0,
     "coinswarm.interrupt": 0,
     "coinswarm.failpoints": 0,
+    "coinswarm.new_file": 0,
     "coinswarm.candles": 1,
     "coinswarm.storage": 1,
     "coinswarm.queue.types": 1,

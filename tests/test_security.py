@@ -230,6 +230,17 @@ def test_a_migration_stays_in_its_folder(coinswarm: CommandLine, tmp_path: Path,
     assert list(tmp_path.rglob("*x*")) == []
 
 
+@pytest.mark.parametrize("message", ["a\nb", "a\tb", "a\rb", "\x1b[31m", "a\x7f", "lqs.\u202egnp", "\u2028", "a\x85"])
+def test_the_name_of_a_migration_holds_nothing_that_a_terminal_or_a_script_may_take_for_more(
+    coinswarm: CommandLine, tmp_path: Path, message: str
+) -> None:
+    result = coinswarm("d1", "migrations", "create", message)
+    assert result.exit_code == 2
+    assert "cannot be part of a file name" in result.err
+    assert message not in result.err
+    assert list(tmp_path.rglob("*.sql")) == []
+
+
 def test_a_migration_named_dots_is_a_file_like_others(coinswarm: CommandLine, tmp_path: Path) -> None:
     assert coinswarm("d1", "migrations", "create", "..").exit_code == 0
     assert (tmp_path / "migrations" / "0002_...sql").is_file()
@@ -246,9 +257,11 @@ def test_no_link_leads_what_is_written_elsewhere(pipeline: CommandLine, tmp_path
     for target in ("link", "dangling"):
         assert pipeline("queues", "dlq", "export", "-o", target).exit_code == 2
         assert pipeline("queues", "dlq", "purge", "--archive", target, "--force").exit_code == 2
-    assert pipeline("d1", "backup", "--output", "link").exit_code == 2
+        for force in ([], ["--force"]):
+            assert pipeline("d1", "backup", "--output", target, *force).exit_code == 2
     assert precious.read_text() == "mine"
     assert not (tmp_path / "nowhere").exists()
+    assert link.is_symlink()
 
 
 def test_init_writes_through_no_link_that_leads_out(coinswarm: CommandLine, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from coinswarm import new_file
 from coinswarm.errors import StorageCorrupt, UsageError
 from coinswarm.interrupt import Interrupted
 from coinswarm.storage import attach, connect, translated
@@ -29,10 +29,10 @@ def backup(
     """Copy the database in `source` to `target` and return its size in bytes. `told` hears pages copied and all pages.
 
     The copy is the state at the beginning: a read transaction holds it, writers go on and are not kept waiting.
-    Raises `UsageError` for a target that is there already and not to be replaced, `StorageError`, or `Interrupted`
-    when `stop` says so; then nothing is left at `target`.
+    Raises `UsageError` for a target that is there already and not to be replaced, or a symbolic link, `StorageError`,
+    or `Interrupted` when `stop` says so; then nothing is left at `target`.
     """
-    final = Path(os.path.realpath(target))
+    final = target.absolute()
     _refuse(source, target, final, force=force)
     part = final.with_name(f".{secrets.token_hex(8)}.part")
 
@@ -52,9 +52,9 @@ def backup(
                 copy.execute("PRAGMA journal_mode=DELETE")
                 _check(copy, source, stop)
         with translated(target):
-            _sync(part)
+            new_file.sync(part)
             _put(part, final, target, force=force)
-            _sync(final.parent)
+            new_file.sync(final.parent)
         return final.stat().st_size
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -62,6 +62,10 @@ def backup(
 
 
 def _refuse(source: Path, target: Path, final: Path, *, force: bool) -> None:
+    if final.is_symlink():
+        raise UsageError(
+            f"{target} is a symbolic link; nothing is written through one", hint="Name the file itself with --output."
+        )
     if final.is_dir():
         raise UsageError(f"{target} is a folder", hint="Choose a file with --output FILE.")
     if not final.parent.is_dir():
@@ -98,22 +102,12 @@ def _put(part: Path, final: Path, target: Path, *, force: bool) -> None:
         part.replace(final)
         return
     try:
-        final.hardlink_to(part)
+        new_file.place(part, final)
     except FileExistsError:
         raise _exists(target) from None
-    except PermissionError:  # a file system without hard links
-        part.rename(final)
 
 
 def _exists(target: Path) -> UsageError:
     return UsageError(
         f"{target} exists; it was not replaced", hint="Give --force to replace it, or another --output FILE."
     )
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
