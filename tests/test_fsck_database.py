@@ -364,6 +364,79 @@ def test_a_repair_that_a_trigger_of_the_table_foils_is_undone(coinswarm: Command
     assert list((tmp_path / "kept").iterdir()) == []
 
 
+_INDICATORS = "CREATE TABLE indicators (symbol, timestamp, value"
+_FOLLOWERS = {
+    "trigger": (
+        f"{_INDICATORS})",
+        "CREATE TRIGGER follow AFTER DELETE ON price_data BEGIN DELETE FROM indicators WHERE symbol = old.symbol; END",
+    ),
+    "trigger on the table itself": (
+        f"{_INDICATORS})",
+        "CREATE TRIGGER follow AFTER DELETE ON price_data BEGIN DELETE FROM price_data WHERE symbol = old.symbol; END",
+    ),
+    "trigger that keeps a journal": (
+        f"{_INDICATORS})",
+        "CREATE TRIGGER follow AFTER DELETE ON price_data BEGIN INSERT INTO indicators VALUES (old.symbol, 0, 0); END",
+    ),
+    "cascade": (f"{_INDICATORS}, candle REFERENCES price_data (id) ON DELETE CASCADE)",),
+    "set null": (f"{_INDICATORS}, candle REFERENCES price_data (id) ON DELETE SET NULL)",),
+}
+
+
+@pytest.mark.parametrize("follower", _FOLLOWERS)
+def test_a_repair_that_would_change_other_rows_than_those_it_archives_is_undone_and_foretold(
+    coinswarm: CommandLine, tmp_path: Path, follower: str
+) -> None:
+    path = seed_database(tmp_path / "seed.sqlite", ["misaligned"])
+    for sql in _FOLLOWERS[follower]:
+        run_sql(path, sql)
+    with closing(connect(path)) as database:
+        (wrong,) = database.execute("SELECT id FROM price_data WHERE timestamp % 3600 <> 0").fetchone()
+        extra = ", ?" if "candle" in _FOLLOWERS[follower][0] else ""
+        values = ("BTC-USDC", FIRST_OPEN, 1.5, *((wrong,) if extra else ()))
+        database.execute(f"INSERT INTO indicators VALUES (?, ?, ?{extra})", values)
+    found = findings(path)
+    assert set(found) == {"misaligned", "on-delete"}
+    assert found["on-delete"].severity == "warning"
+
+    def everything() -> list[Any]:
+        with closing(connect(path)) as database:
+            return [database.execute(f"SELECT * FROM {table}").fetchall() for table in ("price_data", "indicators")]
+
+    before = everything()
+    result = fsck(coinswarm, "--database", path, "--repair", "misaligned", "--archive", "kept", "--yes")
+    assert (result.exit_code, result.error[0]) == (1, "StorageError")
+    assert "more rows with it, which no archive holds" in result.error[1]
+    assert everything() == before
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_repair_that_would_leave_another_row_without_the_candle_it_refers_to_is_undone(
+    coinswarm: CommandLine, tmp_path: Path
+) -> None:
+    path = seed_database(tmp_path / "seed.sqlite", ["misaligned"])
+    run_sql(path, "CREATE TABLE indicators (candle REFERENCES price_data (id))")
+    run_sql(path, "INSERT INTO indicators SELECT id FROM price_data WHERE timestamp % 3600 <> 0")
+    before = contents(path)
+    result = fsck(coinswarm, "--database", path, "--repair", "misaligned", "--archive", "kept", "--yes")
+    assert (result.exit_code, result.error[0]) == (1, "StorageError")
+    assert contents(path) == before
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_a_trigger_that_does_nothing_to_the_rows_that_move_stops_no_repair(
+    coinswarm: CommandLine, tmp_path: Path
+) -> None:
+    path = seed_database(tmp_path / "seed.sqlite", ["misaligned"])
+    for sql in _FOLLOWERS["trigger"]:
+        run_sql(path, sql)
+    run_sql(path, "INSERT INTO indicators VALUES ('ETH-USDC', 0, 0)")
+    result = fsck(coinswarm, "--database", path, "--repair", "misaligned", "--archive", "kept", "--yes")
+    assert (result.exit_code, result.json["clean"]) == (0, True)
+    with closing(connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM indicators").fetchone() == (1,)
+
+
 def test_an_archive_that_does_not_fit_on_the_disk_leaves_the_rows_where_they_are(
     coinswarm: CommandLine, tmp_path: Path
 ) -> None:

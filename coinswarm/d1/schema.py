@@ -46,12 +46,12 @@ def check_price_data(database: Database) -> list[str]:
                 f'coinswarm d1 execute --command "{forget}". Then: coinswarm d1 migrations apply'
             )
         raise
-    return [str(item["name"]) for item in made if item["type"] == "trigger" and fires_on_insert(str(item["sql"]))]
+    return [str(item["name"]) for item in made if item["type"] == "trigger" and fires_on("INSERT", str(item["sql"]))]
 
 
-def fires_on_insert(trigger: str) -> bool:
-    """Whether a trigger, by its SQL, runs when a row is inserted."""
-    return _on_insert([piece.upper() for _, piece, _ in tokens(trigger)])
+def fires_on(event: str, trigger: str) -> bool:
+    """Whether a trigger, by its SQL, runs at INSERT, UPDATE or DELETE."""
+    return _at(event, [piece.upper() for _, piece, _ in tokens(trigger)])
 
 
 def _recorded(database: Database) -> str | None:
@@ -198,7 +198,7 @@ def _check_triggers(made: Iterable[_Object]) -> None:
         if item["type"] != "trigger":
             continue
         pieces = _pieces(item)
-        if _on_insert(pieces) and _contains(pieces, ("RAISE", "(", "IGNORE")):
+        if _at("INSERT", pieces) and _contains(pieces, ("RAISE", "(", "IGNORE")):
             name = str(item["name"])
             raise SchemaMismatch(
                 f"the trigger {name} on {TABLE} leaves out candles with RAISE(IGNORE), and counts would be wrong",
@@ -206,8 +206,8 @@ def _check_triggers(made: Iterable[_Object]) -> None:
             )
 
 
-def _on_insert(pieces: list[str]) -> bool:
-    return "INSERT" in pieces[: pieces.index("ON")]
+def _at(event: str, pieces: list[str]) -> bool:
+    return event in pieces[: pieces.index("ON")]
 
 
 def _pieces(item: _Object) -> list[str]:

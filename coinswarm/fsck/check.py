@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from coinswarm.candles import COLUMNS
 from coinswarm.clock import Clock
-from coinswarm.d1.schema import fires_on_insert
+from coinswarm.d1.schema import fires_on
 from coinswarm.fsck import prices, queues, series, snapshot
 from coinswarm.fsck.findings import EXAMPLES, Checked, Finding, Move, Rule, shown
 
@@ -103,17 +103,38 @@ def _triggers(connection: sqlite3.Connection) -> Iterator[Finding]:
     """What they change is counted with the candle that set them off, in every report that counts by rows changed."""
     made = connection.execute(
         f"SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND lower(tbl_name) = '{prices.TABLE}'"
-    )
-    names = tuple({"trigger": shown(name)} for name, sql in made if fires_on_insert(sql))
-    if names:
-        yield Finding(
+    ).fetchall()
+    storing = [name for name, sql in made if fires_on("INSERT", sql)]
+    if storing:
+        yield _warning(
             "triggers",
             "triggers that run when a candle is stored: consume may count present rows as inserted",
-            len(names),
-            names[:EXAMPLES],
-            advice="The rows themselves are right. For exact counts compare coinswarm d1 stats before and after.",
-            severity="warning",
+            [{"trigger": shown(name)} for name in storing],
+            "The rows themselves are right. For exact counts compare coinswarm d1 stats before and after.",
         )
+    following = [{"trigger": shown(name)} for name, sql in made if fires_on("DELETE", sql)]
+    following += [{"table": shown(name), "on_delete": action} for name, action in _references(connection)]
+    if following:
+        yield _warning(
+            "on-delete",
+            "triggers and foreign keys that change other rows when a candle is deleted",
+            following,
+            "A repair that would set one off is undone: no archive would hold those rows. Take it off before a repair.",
+        )
+
+
+def _references(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Tables whose rows go or change with a candle that they refer to, and how."""
+    return connection.execute(
+        "SELECT DISTINCT made.name, key.on_delete "
+        "FROM sqlite_schema AS made, pragma_foreign_key_list(made.name) AS key "
+        f"WHERE made.type = 'table' AND lower(key.\"table\") = '{prices.TABLE}' "
+        "AND key.on_delete NOT IN ('NO ACTION', 'RESTRICT')"
+    ).fetchall()
+
+
+def _warning(kind: str, what: str, examples: list[dict[str, Any]], advice: str) -> Finding:
+    return Finding(kind, what, len(examples), tuple(examples[:EXAMPLES]), advice=advice, severity="warning")
 
 
 def _duplicates(connection: sqlite3.Connection) -> Iterator[Finding]:

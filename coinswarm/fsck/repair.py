@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from coinswarm.clock import Clock
 from coinswarm.d1.dump import text_of
@@ -16,6 +17,11 @@ from coinswarm.fsck.findings import Change, Move, Rule
 from coinswarm.fsck.snapshot import interruptible
 from coinswarm.interrupt import Interrupted
 from coinswarm.storage import attach, transaction, translated
+
+_HINT: Final = (
+    "Look at the triggers of the table, and at what refers to it: coinswarm d1 execute --command "
+    "\"SELECT name, sql FROM sqlite_schema WHERE type IN ('trigger', 'table')\""
+)
 
 
 def repair(
@@ -30,6 +36,7 @@ def repair(
     written: list[Archive] = []
     committing = False
     with closing(attach(path, write=True)) as connection, translated(path), interruptible(connection, stop):
+        connection.execute("PRAGMA foreign_keys=ON")  # as on D1: what refers to a row is not left dangling
         connection.text_factory = text_of
         try:
             with transaction(connection):
@@ -50,24 +57,37 @@ def _one(
     connection: sqlite3.Connection, rule: Rule, repair: Move | Change, path: Path, folder: Path, clock: Clock
 ) -> Archive:
     kept = archive.write(connection, repair, file=path, kind=rule.kind, folder=folder, clock=clock)
+    try:
+        _carry_out(connection, rule, repair, path, kept.rows)
+    except BaseException:
+        kept.path.unlink()
+        raise
+    return kept
+
+
+def _carry_out(connection: sqlite3.Connection, rule: Rule, repair: Move | Change, path: Path, archived: int) -> None:
+    """Raises `StorageError` unless exactly what is archived was taken out: nothing else is changed without a copy."""
+    before = connection.total_changes
     if isinstance(repair, Change):
-        moved = kept.rows
+        moved, own = archived, 0
         statements = (*repair.statements, *repair.after)
     else:
-        moved = connection.execute(f"DELETE FROM {repair.table} WHERE {repair.where}").rowcount
+        moved = own = connection.execute(f"DELETE FROM {repair.table} WHERE {repair.where}").rowcount
         statements = repair.after
-    for statement in statements:
-        connection.execute(statement)
+    own += sum(max(0, connection.execute(statement).rowcount) for statement in statements)
     left = _count(connection, repair)
-    if moved != kept.rows or left:
-        kept.path.unlink()
+    if moved != archived or left:
         raise StorageError(
-            f"{path}: the repair of {rule.kind} was undone: {kept.rows:,} rows are archived, {moved:,} were taken out, "
+            f"{path}: the repair of {rule.kind} was undone: {archived:,} rows are archived, {moved:,} were taken out, "
             f"{left:,} are left",
-            hint="Look at the triggers of the table: coinswarm d1 execute --command "
-            "\"SELECT * FROM sqlite_schema WHERE type = 'trigger'\"",
+            hint=_HINT,
         )
-    return kept
+    if besides := connection.total_changes - before - own:
+        raise StorageError(
+            f"{path}: the repair of {rule.kind} was undone: a trigger or a foreign key changed {besides:,} more rows "
+            "with it, which no archive holds",
+            hint=f"{_HINT}\nTake off what follows a deletion, repair, and put it back.",
+        )
 
 
 def _count(connection: sqlite3.Connection, repair: Move | Change) -> int:
