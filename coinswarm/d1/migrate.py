@@ -117,8 +117,11 @@ def create(
     A folder that is made for it begins with copies of `first`. Raises `UsageError` for a message that cannot be part of
     a file name, or if the file cannot be written.
     """
-    if not message.strip() or "/" in message or "\\" in message:
-        raise UsageError(f"{message!r} cannot be part of a file name", hint="Say in a few words what it does.")
+    if not message.strip() or not message.isprintable() or "/" in message or "\\" in message:
+        raise UsageError(
+            f"{message!r} cannot be part of a file name",
+            hint="Say in a few words what it does, without slashes, line breaks and other control characters.",
+        )
     begun = migrations_in(folder, pattern) if folder.is_dir() else first
     number = f"{max((_number(m.path.name) or 0 for m in begun), default=0) + 1:04d}"
     path = folder / f"{number}_{message.replace(' ', '_')}.sql"
