@@ -18,7 +18,7 @@ from coinswarm.candles import COLUMNS
 from coinswarm.consumer.inspection import FIELDS, Inspection, inspect
 from coinswarm.errors import UsageError
 from coinswarm.limits import QUEUES
-from coinswarm.queue.letters import ALL, Cause, DeadLetterRecord, Redriven, Selection
+from coinswarm.queue.letters import ALL, Cause, DeadLetterRecord, Purged, Redriven, Selection
 from coinswarm.queue.types import ContentType, OutgoingMessage
 
 PAGE: Final = 100
@@ -66,7 +66,8 @@ class Desk(Protocol):
         selection: Selection = ALL,
         dry_run: bool = False,
         archive: Callable[[Sequence[DeadLetterRecord]], None] | None = None,
-    ) -> int: ...
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Purged: ...
 
     def resend(self, message_id: str, message: OutgoingMessage) -> str: ...
 

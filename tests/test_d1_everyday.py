@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from coinswarm.commands.run import STOPPED
 from coinswarm.d1.reading import judge
 from coinswarm.d1.schema import check_price_data
 from coinswarm.d1.splitter import split
@@ -281,7 +282,7 @@ def test_a_file_that_is_stopped_half_way_is_rolled_back(coinswarm: CommandLine, 
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (code, "")
-    assert err == "⚠ stopped; nothing was left half done\n"
+    assert err == f"⚠ {STOPPED}\n"
     result = coinswarm("d1", "execute", "--command", "SELECT name FROM sqlite_schema WHERE name = 't'", "--json")
     assert result.json[0]["results"] == []
 
@@ -295,7 +296,7 @@ def test_a_query_that_runs_for_long_ends_when_told(coinswarm: CommandLine, numbe
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (code, "")
-    assert err == "⚠ stopped; nothing was left half done\n"
+    assert err == f"⚠ {STOPPED}\n"
 
 
 def test_errors_of_a_command_are_still_told_as_json(coinswarm: CommandLine) -> None:

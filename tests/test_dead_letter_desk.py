@@ -103,7 +103,10 @@ class TestSteps:
             yield store
 
     def bury(self, store: SqliteQueueStore) -> None:
-        queue = store.open("candles")
+        self.bury_in(store, "candles")
+
+    def bury_in(self, store: SqliteQueueStore, name: str) -> None:
+        queue = store.open(name)
         while leased := queue.lease(100):
             queue.settle(Settlement(dead_letters=[DeadLetter(m.lease_id, "poison") for m in leased]))
 
@@ -125,7 +128,7 @@ class TestSteps:
         fill(store.open("candles"), 250)
         self.bury(store)
         dead = store.dead_letters("dlq")
-        assert (dead.redrive(dry_run=True).count, dead.purge(dry_run=True), dead.count()) == (250, 250, 250)
+        assert (dead.redrive(dry_run=True).count, dead.purge(dry_run=True).count, dead.count()) == (250, 250, 250)
 
     def test_time_and_body_select(self, store: SqliteQueueStore, clock: ManualClock) -> None:
         send(store.open("candles"), "old")
@@ -135,9 +138,30 @@ class TestSteps:
         send(store.open("candles"), "new", "other")
         self.bury(store)
         dead = store.dead_letters("dlq")
-        assert dead.purge(selection=Selection(until_ms=middle), dry_run=True) == 1
+        assert dead.purge(selection=Selection(until_ms=middle), dry_run=True).count == 1
         assert dead.redrive(selection=Selection(since_ms=middle, matches=lambda r: r.body == b"new")).count == 1
         assert take(store.open("candles")) == ["new"]
+
+    @pytest.mark.parametrize("words", ["redrive", "purge --force", "purge --dry-run", "export --output all.jsonl"])
+    def test_an_id_that_is_none_is_named_by_whatever_was_to_be_done_with_it(
+        self, coinswarm: CommandLine, words: str
+    ) -> None:
+        coinswarm("queues", "list")
+        asked = coinswarm("queues", "dlq", *words.split(), "--id", "nonsense")
+        assert asked.exit_code == 0
+        assert "⚠ nonsense is no dead letter here" in asked.err
+        (coinswarm.directory / "all.jsonl").unlink(missing_ok=True)
+        assert coinswarm("queues", "dlq", *words.split(), "--id", "nonsense", "--json").json["missing"] == ["nonsense"]
+
+    def test_ids_that_are_exported_are_not_missing(self, coinswarm: CommandLine) -> None:
+        coinswarm("queues", "send", DEAD, "x")  # an ordinary message is no dead letter
+        coinswarm("queues", "list")
+        (path,) = coinswarm.directory.rglob("queues.sqlite")
+        with SqliteQueueStore(path) as store:
+            (wanted,) = send(store.open(QUEUE), "letter")
+            self.bury_in(store, QUEUE)
+        found = coinswarm("queues", "dlq", "export", "-o", "all.jsonl", "--id", wanted, "--id", "nonsense", "--json")
+        assert (found.json["exported"], found.json["missing"]) == (1, ["nonsense"])
 
     def test_a_pipe_is_no_archive(self, coinswarm: CommandLine) -> None:
         coinswarm("queues", "list")

@@ -9,7 +9,7 @@ import pytest
 
 from coinswarm.clock import ManualClock
 from coinswarm.errors import DeadLetterNotFound, QueueNotFound
-from coinswarm.queue.dead_letters import DeadLetters, Selection
+from coinswarm.queue.dead_letters import DeadLetters, Purged, Selection
 from coinswarm.queue.delivery import SqliteQueue
 from coinswarm.queue.sqlite import SqliteQueueStore
 from coinswarm.queue.types import ConsumerSettings, DeadLetter, QueueSettings, Settled, Settlement
@@ -230,7 +230,7 @@ class TestHolding:
     def test_it_can_be_purged(self, store: SqliteQueueStore, bare: SqliteQueue) -> None:
         send(bare, "a", "b", "c")
         bury(bare, count=2)
-        assert store.dead_letters("bare").purge() == 2
+        assert store.dead_letters("bare").purge().count == 2
         assert store.dead_letters("bare").count() == 0
         assert take(bare) == ["c"]
 
@@ -348,7 +348,7 @@ class TestRedriving:
         reading = store.open("dlq").lease(1)
         assert dead.redrive([ids[0]]).missing == [ids[0]]
         assert dead.redrive().count == 1
-        assert dead.purge() == 0
+        assert dead.purge().count == 0
         assert ack(store.open("dlq"), reading).acked == 1
         assert dead.count() == 0
 
@@ -359,7 +359,7 @@ class TestPurging:
         while bury(queue).dead_lettered:
             pass
         send(store.open("dlq"), "ordinary")
-        assert dead.purge() == 230
+        assert dead.purge().count == 230
         metrics = store.open("dlq").metrics()
         assert (metrics.backlog, metrics.bytes) == (1, 8)
         assert bodies(store.open("dlq").peek()) == ["ordinary"]
@@ -368,5 +368,5 @@ class TestPurging:
     def test_some_go_by_id(self, queue: SqliteQueue, dead: DeadLetters) -> None:
         ids = send(queue, "a", "b")
         bury(queue)
-        assert dead.purge([ids[0], "nonsense"]) == 1
+        assert dead.purge([ids[0], "nonsense"]) == Purged(1, missing=["nonsense"])
         assert [r.id for r in dead.records()] == [ids[1]]

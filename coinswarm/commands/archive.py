@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from coinswarm import new_file
 from coinswarm.errors import OutputLost, UsageError
 
 if TYPE_CHECKING:
@@ -45,10 +48,13 @@ class Archive:
         """As `add`, and on the disk when it returns."""
         self.add(records)
         try:
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+            self.sync()
         except OSError as error:
             raise OutputLost(f"the archive could not be written: {error.strerror}; nothing more is deleted") from None
+
+    def sync(self) -> None:
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
 
     def _write(self, text: str) -> None:
         from coinswarm import render
@@ -64,21 +70,44 @@ class Archive:
 
 @contextmanager
 def archive(path: str, form: str) -> Iterator[Archive]:
-    """An archive in a file that is not there yet, readable by its owner only. Raises `UsageError` if it is."""
+    """An archive that grows in a new file, readable by its owner only. Raises `UsageError` if it is there already."""
+    with _begun(path, Path(path), form) as target:
+        new_file.sync(Path(path).absolute().parent)  # the name of a new file is on disk only when its folder is
+        yield target
+
+
+@contextmanager
+def whole_archive(path: str, form: str) -> Iterator[Archive]:
+    """As `archive`, but the file has its name only when the block ended well; or stdout (`-`)."""
     if path == "-":
         target = Archive(sys.stdout, form)
         target.begin()
         yield target
         return
+    final = Path(path)
+    if os.path.lexists(final):
+        raise _exists(path)
+    part = final.absolute().with_name(f".{secrets.token_hex(8)}.part")
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with _begun(path, part, form) as target:
+            yield target
+            target.sync()
+        _place(part, final, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _begun(path: str, file: Path, form: str) -> Iterator[Archive]:
+    """An archive in the new `file`, which the user knows as `path`."""
+    try:
+        number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise UsageError(f"{path} is there already", hint="Name a file that is not: nothing is overwritten.") from None
+        raise _exists(path) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     try:
         with os.fdopen(number, "w", encoding="utf-8") as stream:
-            _sync_folder(path)
             target = Archive(stream, form)
             target.begin()
             yield target
@@ -86,10 +115,15 @@ def archive(path: str, form: str) -> Iterator[Archive]:
         raise OutputLost(f"{path} could not be written: {error.strerror}") from None
 
 
-def _sync_folder(path: str) -> None:
-    """The name of a new file is on disk only when its folder is."""
-    handle = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)  # noqa: PTH100, PTH120
+def _place(part: Path, final: Path, path: str) -> None:
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        new_file.place(part, final)
+        new_file.sync(final.absolute().parent)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        raise OutputLost(f"{path} could not be written: {error.strerror}") from None
+
+
+def _exists(path: str) -> UsageError:
+    return UsageError(f"{path} is there already", hint="Name a file that is not: nothing is overwritten.")

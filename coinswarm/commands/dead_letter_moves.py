@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,14 +25,17 @@ from coinswarm.commands.desk import (
     desk_of,
     flags_of,
     selection_of,
+    warn_missing,
 )
 from coinswarm.commands.run import Remote, Run, Yes, command
 from coinswarm.errors import CoinswarmError, UsageError
 
 if TYPE_CHECKING:
-    from coinswarm.queue.letters import Redriven
+    from coinswarm.queue.letters import Purged, Redriven
 
 app = typer.Typer()
+
+BETWEEN_STEPS: Final = "stopped when asked to, between two steps: the others are where they were"
 
 
 @command(app, "redrive")
@@ -102,7 +107,7 @@ def _show_redriven(done: Redriven, queue: str, *, dry_run: bool) -> None:
 
     render.line(f"{'Would send' if dry_run else 'Sent'} {render.count(done.count, 'message')} back.")
     if done.interrupted:
-        render.warn("stopped when asked to, between two steps: the others are where they were")
+        render.warn(BETWEEN_STEPS)
     for source, count in done.orphans.items():
         render.warn(
             f"{count:,} stay: their queue {source} is gone or not known (create it again to redrive them, or say --to)"
@@ -113,8 +118,7 @@ def _show_redriven(done: Redriven, queue: str, *, dry_run: bool) -> None:
         render.warn(f"{len(done.doubled):,} were sent back and are still in {queue}: they were in flight there")
     if done.hidden:
         render.warn(f"{done.hidden:,} could not be looked at: Cloudflare shows the first 100 messages of a queue")
-    for missing in done.missing:
-        render.warn(f"{missing} is no dead letter here, or a consumer is reading it")
+    warn_missing(done.missing)
 
 
 @command(app, "resend")
@@ -191,8 +195,8 @@ def purge(
     """Delete dead letters for good: archived before with --archive, else only with --force."""
     from contextlib import nullcontext
 
-    from coinswarm import render
     from coinswarm.commands.archive import archive
+    from coinswarm.interrupt import graceful
 
     if output == "-":
         raise UsageError(
@@ -200,25 +204,57 @@ def purge(
             hint="For stdout: coinswarm queues dlq export",
         )
     selection = selection_of(run, source, reason, symbol, since, until)
-    chosen = flags_of(id=ids, source=source, reason=reason, symbol=symbol, since=since, until=until)
+    started = until or str(run.clock.now_ms() // 1000)
+    chosen = flags_of(id=ids, source=source, reason=reason, symbol=symbol, since=since)
     if remote and not dry_run:
         run.confirm_remote("delete dead letters", yes=force)
     with desk_of(run, name, remote) as (queue, desk):
-        count = desk.purge(ids or None, selection=selection, dry_run=True)
-        if not (dry_run or force or output) and not run.agreed(f"Delete {count:,} dead letters of {queue} for good?"):
-            where = " --remote" if remote else ""
-            raise UsageError(
-                "no dead letter was deleted: they would be gone for good",
-                hint=f"To keep a copy: coinswarm queues dlq purge {queue}{chosen} --archive FILE{where}\n"
-                f"To go on: coinswarm queues dlq purge {queue}{chosen} --force{where}",
-            )
-        if not dry_run:
-            with archive(output, "jsonl") if output else nullcontext() as target:
-                kept = None if target is None else target.keep
-                count = desk.purge(ids or None, selection=selection, archive=kept)
-    verb = "Would delete" if dry_run else "Deleted"
-    document: dict[str, Any] = {"queue_name": queue, "purged": count}
+        again = f"coinswarm queues dlq purge {queue}{chosen}"
+        if not (dry_run or force or output):
+            count = desk.purge(ids or None, selection=selection, dry_run=True).count
+            _agree(run, f"Delete {count:,} dead letters of {queue} for good?", again + flags_of(until=until), remote)
+        with archive(output, "jsonl") if output and not dry_run else nullcontext() as target, graceful() as interrupt:
+            kept = None if target is None else target.keep
+            done = desk.purge(ids or None, selection=selection, dry_run=dry_run, archive=kept, stop=interrupt)
+    document: dict[str, Any] = {"queue_name": queue, "purged": done.count, "missing": done.missing}
     document |= {"archive": output} if output else {}
     document |= {"dry_run": True} if dry_run else {}
+    document |= {"interrupted": True} if done.interrupted else {}
+    how = (" --dry-run" if dry_run else "") + (" --force" if force else "")
+    how += flags_of(archive=_beside(output)) if output else ""
+    step = f"{again} --until {started}{how}"
+    run.report(
+        document,
+        lambda: _show_purged(done, output, dry_run=dry_run),
+        *([step] if done.interrupted else []),
+    )
+    if interrupt.exit_code is not None:
+        raise typer.Exit(interrupt.exit_code)
+
+
+def _agree(run: Run, question: str, again: str, remote: bool) -> None:
+    """Raises `UsageError` unless the person at the terminal agrees."""
+    if not run.agreed(question):
+        where = " --remote" if remote else ""
+        raise UsageError(
+            "no dead letter was deleted: they would be gone for good",
+            hint=f"To keep a copy: {again} --archive FILE{where}\nTo go on: {again} --force{where}",
+        )
+
+
+def _beside(path: str) -> str:
+    """A name for the archive of the rest: what is there is never written to again."""
+    first = Path(path)
+    names = (first.with_stem(f"{first.stem}-{number}") for number in itertools.count(2))
+    return str(next(name for name in names if not os.path.lexists(name)))
+
+
+def _show_purged(done: Purged, output: str | None, *, dry_run: bool) -> None:
+    from coinswarm import render
+
+    verb = "Would delete" if dry_run else "Deleted"
     kept_in = f"; they are in {output}" if output and not dry_run else ""
-    run.report(document, lambda: render.line(f"{verb} {count:,} dead letters{kept_in}."))
+    render.line(f"{verb} {done.count:,} dead letters{kept_in}.")
+    if done.interrupted:
+        render.warn(BETWEEN_STEPS)
+    warn_missing(done.missing)

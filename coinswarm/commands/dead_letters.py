@@ -28,6 +28,7 @@ from coinswarm.commands.run import Remote, Run, command
 from coinswarm.errors import UsageError
 
 if TYPE_CHECKING:
+    from coinswarm.commands.archive import Archive
     from coinswarm.queue.letters import DeadLetterRecord
 
 app = typer.Typer(help="Dead letters: list, show, redrive, resend, export, purge.", no_args_is_help=True)
@@ -178,28 +179,58 @@ def export(
     remote: Remote = False,
 ) -> None:
     """Write dead letters to a file; they stay where they are."""
-    from coinswarm import render
-    from coinswarm.commands.archive import archive
+    from coinswarm.commands.archive import whole_archive
     from coinswarm.dead_letters import everything
+    from coinswarm.interrupt import Interrupted, graceful
 
     if form not in ("jsonl", "csv"):
         raise UsageError(f"unknown format {form!r}", hint="Choose jsonl or csv.")
     if output == "-" and run.json:
         raise UsageError("--json and the export both want stdout", hint="Give --output FILE.")
     selection = selection_of(run, source, reason, symbol, since, until)
-    with desk_of(run, name, remote) as (queue, desk), archive(output, form) as target:
-        for record in everything(desk, ids or None, selection):
-            target.add([record])
-    document = {"queue_name": queue, "exported": target.count, "rows_left_out": target.left_out, "file": output}
+    missing = dict.fromkeys(ids or ())
+    stopped = False
+    with desk_of(run, name, remote) as (queue, desk), graceful() as interrupt:
+        try:
+            with whole_archive(output, form) as target:
+                for record in everything(desk, ids or None, selection):
+                    if interrupt():
+                        raise Interrupted
+                    target.add([record])
+                    missing.pop(record.id, None)
+        except Interrupted:
+            stopped = True
+    gone = stopped and output != "-"
+    document: dict[str, Any] = {
+        "queue_name": queue,
+        "exported": 0 if gone else target.count,
+        "rows_left_out": target.left_out,
+        "file": None if gone else output,
+        "missing": [] if stopped else list(missing),
+    }
+    document |= {"interrupted": True} if stopped else {}
+    chosen = flags_of(id=ids, source=source, reason=reason, symbol=symbol, since=since, until=until)
+    again = f"coinswarm queues dlq export {queue}{chosen} --format {form}{flags_of(output=output)}"
+    run.report(document, lambda: _show_exported(document, target, output), *([again] if stopped else []))
+    if interrupt.exit_code is not None:
+        raise typer.Exit(interrupt.exit_code)
 
-    def show() -> None:
-        if output == "-":
-            return
-        render.line(f"Wrote {render.count(target.count, 'dead letter')} of {queue} to {output}.")
-        if target.left_out:
-            render.warn(f"{render.count(target.left_out, 'row')} not in it: no candles; --format jsonl has them")
 
-    run.report(document, show)
+def _show_exported(document: dict[str, Any], target: Archive, output: str) -> None:
+    from coinswarm import render
+
+    letters = render.count(target.count, "dead letter")
+    if "interrupted" in document:
+        rest = "there may be more" if output == "-" else f"{output} was not made; the dead letters are where they were"
+        render.warn(f"stopped when asked to, after {letters}: {rest}")
+        return
+    for message_id in document["missing"]:
+        render.warn(f"{message_id} is no dead letter here, or is not one of those selected")
+    if output == "-":
+        return
+    render.line(f"Wrote {letters} of {document['queue_name']} to {output}.")
+    if target.left_out:
+        render.warn(f"{render.count(target.left_out, 'row')} not in it: no candles; --format jsonl has them")
 
 
 app.add_typer(dead_letter_moves.app)

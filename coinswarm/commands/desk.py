@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +78,14 @@ def flags_of(**given: str | list[str] | None) -> str:
         for each in value if isinstance(value, list) else [value] if value else []:
             words += [f"--{name}", each]
     return (" " + shlex.join(words)) if words else ""
+
+
+def warn_missing(ids: Iterable[str]) -> None:
+    """Of the ids that were asked for, those with which nothing was done."""
+    from coinswarm import render
+
+    for message_id in ids:
+        render.warn(f"{message_id} is no dead letter here, or a consumer is reading it")
 
 
 def consume(remote: bool) -> str:

@@ -64,9 +64,7 @@ def fsck(
             if archives:
                 checked = files.check()
         except Interrupted:
-            from coinswarm import render
-
-            render.warn("stopped; nothing else was changed" if files.archives else "stopped; nothing was changed")
+            run.stopped("stopped; nothing else was changed" if files.archives else "stopped; nothing was changed")
             raise typer.Exit(stop.exit_code or 1) from None
     where = [
         *(["--queue-file", str(queue_file)] if queue_file else []),

@@ -110,7 +110,7 @@ def backup(
         try:
             size = copy(path, target, force=force, stop=stop, told=lambda done, total: shown(done, total, "pages"))
         except Interrupted:
-            render.warn(f"stopped; nothing was put at {target}")
+            run.stopped(f"stopped; nothing was put at {target}")
             raise typer.Exit(stop.exit_code or 1) from None
     document = {"database": name, "path": str(target), "bytes": size}
     run.report(

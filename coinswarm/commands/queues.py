@@ -201,6 +201,7 @@ def declared_in(run: Run) -> str:
 def purge(run: Run, name: Name, force: Force = False, remote: Remote = False) -> None:
     """Delete all waiting and delayed messages of a queue, for good."""
     from coinswarm import render
+    from coinswarm.interrupt import graceful
 
     with run.queues(remote=remote, write=f"purge {name}", yes=force) as store:
         queue = store.open(name)
@@ -210,11 +211,22 @@ def purge(run: Run, name: Name, force: Force = False, remote: Remote = False) ->
                 f"{name} was not purged: its messages would be deleted for good",
                 hint=f"To go on: coinswarm queues purge {name} --force{_where(remote)}",
             )
-        purged = queue.purge()
-    run.report(
-        {"queue_name": name, "purged": purged},
-        lambda: render.line(f"Purged {render.count(purged, 'message')} from {name}."),
-    )
+        with graceful() as interrupt:
+            purged = queue.purge(interrupt)
+        stopped = interrupt.exit_code is not None
+        left = queue.metrics().backlog if stopped else 0
+    document: dict[str, Any] = {"queue_name": name, "purged": purged}
+    document |= {"interrupted": True} if stopped else {}
+
+    def show() -> None:
+        render.line(f"Purged {render.count(purged, 'message')} from {name}.")
+        if stopped:
+            rest = "Cloudflare goes on by itself" if remote else f"{render.count(left, 'message')} left"
+            render.warn(f"stopped when asked to, between two steps: {rest}")
+
+    run.report(document, show, *([f"coinswarm queues purge {name} --force"] if left else []))
+    if interrupt.exit_code is not None:
+        raise typer.Exit(interrupt.exit_code)
 
 
 @command(app, "pause-delivery")

@@ -7,7 +7,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_type_hint
 
 import typer
 
-from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, UsageError
+from coinswarm.errors import EXIT_INTERRUPTED, CoinswarmError, OutputLost, UsageError
 from coinswarm.interrupt import Stopped, StoppedAtOnce, stoppable
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ class Run:
     verbose: bool = False
     on_cloudflare: bool = False
     """Whether the command works on Cloudflare, where its next steps then belong, too."""
+    reported: bool = False
+    """Whether the one JSON document is written."""
 
     @property
     def flags(self) -> list[str]:
@@ -159,10 +161,20 @@ class Run:
         from coinswarm import render
 
         if self.json:
+            self.reported = True
             render.json_document(document)
             return
         show()
         render.next_steps([self.here(step) for step in next_steps])
+
+    def stopped(self, message: str) -> None:
+        """What a command says that was stopped and has no report; its exit code is the caller's."""
+        from coinswarm import render
+
+        render.warn(message)
+        if self.json and not self.reported:
+            with suppress(OutputLost):
+                render.json_document({"error": {"type": "Stopped", "message": message, "hint": None}})
 
     def here(self, step: str) -> str:
         """A next step with the flags that say where everything is."""
@@ -173,6 +185,9 @@ class Run:
         remote = where if self.on_cloudflare and "--remote" not in step else ""
         return " ".join(word for word in (step, remote, "" if flags in step else flags) if word)
 
+
+STOPPED: Final = "stopped before it was done; what it had finished by then stays"
+"""Of a command that has not said itself how far it came: some are one step, others many."""
 
 STACK: Final = ("config", "env", "persist_to")
 """The shared flags that say which stack is meant."""
@@ -250,21 +265,15 @@ def with_errors_shown(run: Run, action: Callable[[], None]) -> None:
             _run(action)
     except CoinswarmError as error:
         if stopped.exit_code is not None:
-            _tell_stopped()
+            run.stopped(STOPPED)
             raise typer.Exit(stopped.exit_code) from None
         if run.verbose:
             render.trace(traceback.format_exc())
         render.error(error, as_json=run.json)
         raise typer.Exit(error.exit_code) from None
     except Stopped as once:
-        _tell_stopped()
+        run.stopped(STOPPED)
         raise typer.Exit(once.exit_code) from None
     except KeyboardInterrupt as twice:
-        render.warn("stopped at once; what was not finished comes back after its visibility timeout")
+        run.stopped("stopped at once; what was not finished comes back after its visibility timeout")
         raise typer.Exit(twice.exit_code if isinstance(twice, StoppedAtOnce) else EXIT_INTERRUPTED) from None
-
-
-def _tell_stopped() -> None:
-    from coinswarm import render
-
-    render.warn("stopped; nothing was left half done")

@@ -18,7 +18,7 @@ from coinswarm.limits import QUEUES
 from coinswarm.queue.burial import exhumed
 from coinswarm.queue.cloudflare import CloudflareQueueStore
 from coinswarm.queue.cloudflare_queue import CloudflareQueue
-from coinswarm.queue.letters import ALL, Cause, DeadLetterRecord, Redriven, Selection
+from coinswarm.queue.letters import ALL, Cause, DeadLetterRecord, Purged, Redriven, Selection
 from coinswarm.queue.sendable import batches, unsendable
 from coinswarm.queue.types import OutgoingMessage
 
@@ -123,20 +123,23 @@ class CloudflareDeadLetters:
         selection: Selection = ALL,
         dry_run: bool = False,
         archive: Callable[[Sequence[DeadLetterRecord]], None] | None = None,
-    ) -> int:
-        """Delete those selected, or those of them named; how many. `archive` is given them before."""
-        deleted = 0
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Purged:
+        """Delete those selected, or those of them named. `archive` is given them before."""
+        done = Purged()
 
         def remove(found: Sequence[_Found]) -> int:
-            nonlocal deleted
             if archive is not None and not dry_run:
                 archive([one.record for one in found])
             kept = set() if dry_run else self._queue.delete([one.ref for one in found])
-            deleted += len(found) - len(kept)
+            done.count += len(found) - len(kept)
+            done.interrupted = stop()
             return len(found) - len(kept)
 
-        self._walk(message_ids, selection, remove, QUEUES.batch_messages, once=dry_run)
-        return deleted
+        done.missing, _ = self._walk(
+            message_ids, selection, remove, QUEUES.batch_messages, once=dry_run, interrupted=lambda: done.interrupted
+        )
+        return done
 
     def resend(self, message_id: str, message: OutgoingMessage) -> str:
         """Send one with another body to its source, then delete it here; the queue it went to.
@@ -209,7 +212,7 @@ class CloudflareDeadLetters:
     ) -> tuple[list[str], int]:
         """Call `act` with what is selected, up to `step` at a time, as long as that makes others visible (or `once`).
 
-        Returns the ids that were not found, and how many messages nobody could look at.
+        Returns the ids that were not found (none when it was stopped), and how many messages nobody could look at.
         """
         seen: set[str] = set()
         wanted = None if message_ids is None else set(message_ids)
@@ -228,6 +231,8 @@ class CloudflareDeadLetters:
             if once or interrupted() or not removed:
                 break
         hidden = max(0, self.count() - len(window)) if len(window) == QUEUES.batch_messages else 0
+        if interrupted():
+            return [], hidden
         return [name for name in dict.fromkeys(message_ids or ()) if wanted and name in wanted], hidden
 
     def _window(self) -> list[_Found]:

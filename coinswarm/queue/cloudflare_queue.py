@@ -172,13 +172,14 @@ class CloudflareQueue:
         result = self._post("/messages/purge", msgspec.json.encode({"refs": [{"ref": ref} for ref in refs]}))
         return set(message_wire.stale_leases(result, refs))
 
-    def purge(self) -> int:
-        """Delete what the queue holds and wait until that is done; the count is the backlog before it."""
+    def purge(self, stop: Callable[[], bool] = lambda: False) -> int:
+        """Delete what the queue holds and wait until that is done, or `stop`; the count is the backlog before it."""
         backlog = self.metrics().backlog
         self._post("/purge", b'{"delete_messages_permanently":true}')
         for _ in range(PURGE_POLLS):
             status = _dict(self._call("GET", "/purge").result)
-            if str(status.get("completed", status.get("complete"))).lower() not in ("false", "none", ""):
+            completed = str(status.get("completed", status.get("complete"))).lower()
+            if completed not in ("false", "none", "") or stop():
                 return backlog
             self._api.clock.sleep(1.0)
         raise QueueError(f"Cloudflare is still purging {self.name}", hint="It goes on by itself; look again later.")

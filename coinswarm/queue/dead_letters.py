@@ -15,12 +15,12 @@ from coinswarm.failpoints import failpoint
 from coinswarm.queue import registry, rules, usage
 from coinswarm.queue.failures import SQL
 from coinswarm.queue.file import QueueFile
-from coinswarm.queue.letters import ALL, Cause, DeadLetterRecord, Redriven, Selection
+from coinswarm.queue.letters import ALL, Cause, DeadLetterRecord, Purged, Redriven, Selection
 from coinswarm.queue.messages import SQL as MESSAGES
 from coinswarm.queue.messages import delete_bodies, number_in, runs
 from coinswarm.queue.types import OutgoingMessage
 
-__all__ = ["Cause", "DeadLetterRecord", "DeadLetters", "Redriven", "Selection"]
+__all__ = ["Cause", "DeadLetterRecord", "DeadLetters", "Purged", "Redriven", "Selection"]
 
 STEP: Final = 100
 """Messages redriven or deleted in one transaction."""
@@ -132,16 +132,16 @@ class DeadLetters:
         selection: Selection = ALL,
         dry_run: bool = False,
         archive: Callable[[Sequence[DeadLetterRecord]], None] | None = None,
-    ) -> int:
-        """Delete those selected, or those of them named; how many. What a consumer is reading stays.
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Purged:
+        """Delete those selected, or those of them named, in steps as `redrive`. What a consumer is reading stays.
 
         `archive` is given what is about to be deleted, with bodies; when it raises, those stay.
         """
-        deleted = 0
+        done = Purged()
 
         def remove(letters: Sequence[_Idle]) -> None:
-            nonlocal deleted
-            deleted += len(letters)
+            done.count += len(letters)
             if dry_run or not letters:
                 return
             if archive is not None:
@@ -152,9 +152,15 @@ class DeadLetters:
             delete_bodies(self._file, gone)
             self._take_out(letters, billed_reads=False)
 
+        def stopped(_letters: int) -> bool:
+            done.interrupted = stop()
+            return done.interrupted
+
         bodies = archive is not None
-        self._step_by_step(message_ids, selection, [], remove, dry_run=dry_run, bodies=bodies)
-        return deleted
+        self._step_by_step(
+            message_ids, selection, done.missing, remove, dry_run=dry_run, bodies=bodies, between=stopped
+        )
+        return done
 
     def resend(self, message_id: str, message: OutgoingMessage) -> str:
         """Redrive one with another body, in the transaction that replaces it; the queue it went to.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -146,9 +146,9 @@ class SqliteQueue:
             for message_id, body, content_type, sent_ms, attempts in rows
         ]
 
-    def purge(self) -> int:
+    def purge(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Messages sent meanwhile survive; so do those in flight, until they are settled."""
-        return removal.purge(self._file, self._number, self._name, self._clock.now_ms())
+        return removal.purge(self._file, self._number, self._name, self._clock.now_ms(), stop)
 
     def _state(self) -> QueueState:
         return registry.find(self._file, self._number, self._name)

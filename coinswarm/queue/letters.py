@@ -104,3 +104,14 @@ class Redriven:
     """Dead letters that the store did not let us look at."""
     interrupted: bool = False
     """It was asked to stop before it was done."""
+
+
+@dataclass(slots=True)
+class Purged:
+    """What a purge did, or would do."""
+
+    count: int = 0
+    missing: list[str] = field(default_factory=list)
+    """Ids asked for that are no dead letters here, that a consumer is reading now, or that are not meant."""
+    interrupted: bool = False
+    """It was asked to stop before it was done."""

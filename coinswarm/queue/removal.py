@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from coinswarm.failpoints import failpoint
 from coinswarm.queue import registry, usage
@@ -22,8 +22,11 @@ def expire(file: QueueFile, number: int, name: str, now_ms: int) -> None:
         found = len(sizes) == STEP
 
 
-def purge(file: QueueFile, number: int, name: str, now_ms: int) -> int:
-    """Delete what is not in flight and was there at the beginning; how many. One billed operation."""
+def purge(file: QueueFile, number: int, name: str, now_ms: int, stop: Callable[[], bool]) -> int:
+    """Delete what is not in flight and was there at the beginning; how many. One billed operation.
+
+    `stop` is asked after each step, which is one transaction.
+    """
     with file.operation():
         queue = registry.find(file, number, name)
         (last,) = file.execute(SQL["last_number"]).fetchone()
@@ -34,7 +37,7 @@ def purge(file: QueueFile, number: int, name: str, now_ms: int) -> int:
             sizes = _delete(file, "delete_idle", number, now=now_ms, last=last)
             failpoint("queue.purging")
         deleted += len(sizes)
-        if len(sizes) < STEP:
+        if len(sizes) < STEP or stop():
             return deleted
 
 

@@ -214,8 +214,8 @@ class Queue(Protocol):
         """The next messages without leasing them (`lease_id` is empty)."""
         ...
 
-    def purge(self) -> int:
-        """Delete all messages that wait or are delayed, not those in flight; how many."""
+    def purge(self, stop: Callable[[], bool] = lambda: False) -> int:
+        """Delete all messages that wait or are delayed, not those in flight; how many, also when `stop` ended it."""
         ...
 
 

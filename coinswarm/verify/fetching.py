@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -86,8 +86,8 @@ class Counted:
     def peek(self, limit: int = 10) -> list[Message]:
         return self._inner.peek(limit)
 
-    def purge(self) -> int:
-        return self._inner.purge()
+    def purge(self, stop: Callable[[], bool] = lambda: False) -> int:
+        return self._inner.purge(stop)
 
 
 def uses_queue(subject: Subject) -> Outcome:

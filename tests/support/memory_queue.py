@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -153,7 +153,7 @@ class MemoryQueue:
             Message(m.id, m.body, "json", m.timestamp_ms, m.attempts, "") for m in list(self.messages.values())[:limit]
         ]
 
-    def purge(self) -> int:
+    def purge(self, stop: Callable[[], bool] = lambda: False) -> int:
         waiting = [key for key, m in self.messages.items() if m.lease_id is None]
         for key in waiting:
             del self.messages[key]
