@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ import msgspec
 
 from coinswarm import __version__, envelope
 from coinswarm.clock import Clock
+from coinswarm.config.disguises import SHORTEST, struck
 from coinswarm.config.masking import Secret
 from coinswarm.envelope import Reply
 from coinswarm.errors import (
@@ -133,7 +135,7 @@ class CloudflareApi:
                         told.sent()
                         status, reply = self._send(request, pace)
                     told.answered(status)
-                    return decode(reply, status)
+                    return self._told(method, decode(reply, status))
                 except CloudflareError as error:
                     open_outcome = error.retryable and not (repeatable or _not_carried_out(error))
                     self._explain(error, path, open_outcome=open_outcome)
@@ -157,6 +159,13 @@ class CloudflareApi:
             total = reply.result_info.get("total_count")
             if isinstance(total, int) and seen >= total:
                 return
+
+    def _told(self, method: str, reply: Reply) -> Reply:
+        """What a GET says is of queues and databases, and never the token; what they hold is the user's, as it is."""
+        token = self._token.reveal()
+        if method != "GET" or len(token) < SHORTEST:
+            return reply
+        return replace(reply, result=struck(reply.result, token, "***"))
 
     def _headers(self, has_body: bool) -> dict[str, str]:
         headers = {
@@ -209,7 +218,7 @@ class CloudflareApi:
             pace.told(*left)
 
     def _explain(self, error: CloudflareError, path: str, *, open_outcome: bool) -> None:
-        error.message = error.message.replace(self._token.reveal(), "***")
+        error.message = struck(error.message, self._token.reveal(), "***")
         service = "D1" if "/d1/" in path else "Queues" if "/queues" in path else None
         if isinstance(error, Unauthorized | AccountForbidden):
             needs = f" with the permission {service}: Edit" if service else ""

@@ -6,23 +6,27 @@ The servers here are hostile: they send the keys that they get back in errors, r
 from __future__ import annotations
 
 import json
+import re
 import string
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from coinswarm.config import load
+from coinswarm.config.disguises import undisguised
 from tests.support.answering import JSON, Answer, Answering, Asked, answering
 from tests.support.candle_messages import body, row
 from tests.support.command_line import CommandLine, HastyClock, Result
 
 QUEUE = "historical-data-queue"
 ACCOUNT = "0123456789abcdef0123456789abcdef"
-KINDS = ("json", "html", "redirect", "200", "rate")
+KINDS = ("json", "html", "redirect", "200", "rate", "list")
 
 SECRETS = st.text(string.ascii_letters + string.digits + "-_.~+/=$&%'\"<>\\{}[]()", min_size=20, max_size=48).filter(
     lambda text: len({c for c in text if c.isalnum()}) >= 8
@@ -30,13 +34,29 @@ SECRETS = st.text(string.ascii_letters + string.digits + "-_.~+/=$&%'\"<>\\{}[](
 """What a header can carry. Shorter and plainer ones are found in other words by accident."""
 
 
+COMMON = ("host", "accept", "accept-encoding", "connection", "user-agent", "content-type", "content-length")
+
+
+def encoded(text: str) -> list[str]:
+    """In base64, both alphabets, with and without padding, and percent-encoded."""
+    plain, safe = b64encode(text.encode()).decode(), urlsafe_b64encode(text.encode()).decode()
+    percent = quote(text, safe="")
+    every = "".join(f"%{byte:02x}" for byte in text.encode())
+    lower = re.sub("%..", lambda found: found[0].lower(), percent)
+    return [plain, safe, plain.rstrip("="), safe.rstrip("="), percent, lower, quote(percent, safe=""), every]
+
+
 class Echo:
-    """Sends back all headers it got, in the manner asked for."""
+    """Sends back all headers that say something, as they are and encoded, in the manner asked for."""
 
     kind = "json"
 
     def __call__(self, asked: Asked) -> Answer:
-        said = "; ".join(f"{name}: {value}" for name, value in asked.headers.items())
+        said = "; ".join(
+            f"{name}: {' '.join([value, *encoded(value), *encoded(value.split()[-1])])}"
+            for name, value in asked.headers.items()
+            if value and name.lower() not in COMMON
+        )
         document = json.dumps(
             {
                 "success": False,
@@ -48,6 +68,8 @@ class Echo:
                 "Message": said,
             }
         ).encode()
+        item = dict.fromkeys(("name", "uuid", "created_at", "queue_name", "queue_id", "id"), said)
+        listed = {"success": True, "errors": [], "messages": [], "result": [item], "result_info": {"total_count": 1}}
         answers: Mapping[str, Answer] = {
             "json": (400, JSON, document),
             "html": (503, {"Content-Type": "text/html"}, f"<p>{said}</p>".encode()),
@@ -57,6 +79,7 @@ class Echo:
                 b"",
             ),
             "200": (200, JSON, document),
+            "list": (200, JSON, json.dumps(listed).encode()),
             "rate": (429, {**JSON, "Retry-After": "1"}, document),
         }
         return answers[self.kind]
@@ -108,6 +131,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 @given(entrusted=st.lists(SECRETS, min_size=4, max_size=4, unique=True), kind=st.sampled_from(KINDS))
 @example(entrusted=["t" * 40, "k" * 40, "'\"\\" * 12 + "abcdefghijkl", "h" * 40], kind="json")
 @example(entrusted=["Bearer-" * 5, "$&%{}[]()<>" * 3 + "abcdefghijkl", "o" * 40, "h" * 40], kind="redirect")
+@example(entrusted=["t0k-" * 10, "k" * 40, "o" * 40, "h" * 40], kind="list")
 def test_no_secret_is_in_any_output_log_error_or_file(
     coinswarm: CommandLine,
     hasty_clock: HastyClock,
@@ -149,9 +173,11 @@ def test_no_secret_is_in_any_output_log_error_or_file(
 
 
 def forms(secret: str) -> set[str]:
-    """As it is, and as JSON, XML or `repr` write it."""
+    """As it is, as JSON, XML or `repr` write it, and in base64 or percent-encoded."""
     escaped = secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], escaped, escaped.replace('"', "&quot;")}
+    written = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], escaped, escaped.replace('"', "&quot;")}
+    within = {core for word in ("Bearer ", "Apikey ") for core in encoded(word + secret)}
+    return written | set(encoded(secret)) | within
 
 
 def found(text: str, secret: str) -> list[str]:
@@ -172,6 +198,31 @@ def test_no_secret_is_in_the_repr_of_a_configuration_or_its_faults(tmp_path: Pat
     stack = load(cwd=tmp_path, environ=environ)
     shown = f"{stack} {stack!r} {stack.api_token} {stack.api_token!r} {dict(stack.api_keys)} {stack.warnings}"
     assert not found(shown, secret)
+
+
+ENCODINGS = (*range(8),)
+AROUND = st.text(string.ascii_letters + string.digits + " :/=%+-_", max_size=5)
+
+
+@given(secret=SECRETS, before=AROUND, after=AROUND, way=st.sampled_from(ENCODINGS), beside=AROUND)
+@settings(deadline=None)
+def test_an_encoded_secret_is_struck_whatever_was_encoded_with_it(
+    secret: str, before: str, after: str, way: int, beside: str
+) -> None:
+    inner = encoded(before + secret + after)[way]
+    shown = undisguised(f"{beside} {inner} {beside}", secret, "***").strip()
+    assert "***" in shown
+    assert unquote(unquote(shown)).count(secret) == 0
+    for word in re.split(r"[^A-Za-z0-9_-]+", shown.replace("+", "-").replace("/", "_")):
+        for first in range(4):  # wherever a reader of base64 begins
+            whole = word[first:][: len(word[first:]) // 4 * 4]
+            assert secret.encode()[2:-2] not in urlsafe_b64decode(whole)
+
+
+def test_what_is_no_disguise_of_it_stays() -> None:
+    text = "Zm9vYmFyYmF6cXV4 100% of 2,000 rows at https://example.com/a%20b?c=%2F"
+    assert undisguised(text, "another-secret-0123456789", "***") == text
+    assert undisguised("YW55 any", "any", "***") == "YW55 any"  # too short to be told from other words
 
 
 def test_a_wrong_token_is_refused_without_being_shown(coinswarm: CommandLine, server: Answering) -> None:

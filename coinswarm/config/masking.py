@@ -1,4 +1,7 @@
-"""What must not be seen: secrets, text that looks like one, and placeholders somebody forgot to replace."""
+"""What must not be seen: secrets, text that looks like one, and placeholders somebody forgot to replace.
+
+Secrets as an encoding disguises them are in `disguises`.
+"""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from coinswarm.clock import Clock
+from coinswarm.config.disguises import undisguised
 from coinswarm.config.masking import MASK, looks_secret, names_a_secret
 from coinswarm.log import Log
 
@@ -100,6 +101,7 @@ class FileLog:
         for secret in self._hidden:
             if secret in text:
                 text = text.replace(secret, MASK)
+            text = undisguised(text, secret, MASK)
         if "://" in text:
             text = _URL.sub(lambda url: MASK if looks_secret(url[0]) else url[0], text)
         text = text.encode(errors="backslashreplace").decode()

@@ -13,6 +13,7 @@ import httpx
 
 from coinswarm import __version__
 from coinswarm.clock import Clock
+from coinswarm.config.disguises import undisguised
 from coinswarm.errors import QuotaExhausted, RateLimited, SourceError, SourceUnavailable, UsageError
 from coinswarm.log import NO_LOG, Log
 from coinswarm.transport.bodies import ACCEPTED, unpackable
@@ -188,6 +189,7 @@ def _presentable(text: str, secrets: tuple[str, ...]) -> str:
     """One line of printable text for a terminal: a source's own words may hold anything, even the key it was sent."""
     for secret in secrets:
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+        text = undisguised(text, secret, "***")
     text = re.sub(r"\s+", " ", text)
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= 400 else text[:399] + "…"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from coinswarm.config.disguises import struck
 from coinswarm.config.masking import MASK, names_a_secret
 from coinswarm.errors import CoinswarmError, ConfigError, UsageError
 from coinswarm.verify.check import Check, Outcome, Report, Result, Status, failed
@@ -120,13 +121,9 @@ def _hider(subject: Subject) -> Callable[[Outcome], Outcome]:
     hidden = sorted({text for text in secrets if len(text) > 3}, key=len, reverse=True)
 
     def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            for text in hidden:
-                value = value.replace(text, MASK)
-            return value
-        if isinstance(value, dict):
-            return {key: clean(item) for key, item in value.items()}
-        return [clean(item) for item in value] if isinstance(value, list | tuple) else value
+        for text in hidden:
+            value = struck(value, text, MASK)
+        return value
 
     def hide(outcome: Outcome) -> Outcome:
         return replace(
