@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from coinswarm.queue.schema import VERSION
 from docs.command_reference import PAGE, reference
 from tests.support.cloudflare import TOKEN
 from tests.support.command_line import ROOT, wait_until
@@ -124,6 +125,11 @@ def test_every_page_is_in_the_navigation() -> None:
     site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
     listed = set(re.findall(r"[\w-]+\.md", str(site["nav"])))
     assert listed == {page.name for page in DOCS.glob("*.md")}
+
+
+def test_the_format_of_the_queue_file_is_the_one_that_the_code_writes() -> None:
+    told = re.findall(r"^Format (\d+) \(`PRAGMA user_version`", (DOCS / "queue.md").read_text(), re.MULTILINE)
+    assert told == [str(VERSION)]
 
 
 def test_the_command_reference_is_what_the_code_says() -> None:
