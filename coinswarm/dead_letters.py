@@ -142,15 +142,18 @@ def body_document(record: DeadLetterRecord) -> dict[str, str]:
 
 
 def json_line(record: DeadLetterRecord) -> str:
-    """One line of an archive: all that is known of it, body included."""
-    return json.dumps(document(record) | body_document(record)) + "\n"
+    """One line of an archive: all that is known of it, body included. It is ASCII that steers no terminal."""
+    return json.dumps(document(record) | body_document(record)).replace("\x7f", "\\u007f") + "\n"
 
 
-def csv_lines(records: Sequence[DeadLetterRecord], *, header: bool = False) -> tuple[str, int]:
+def csv_lines(
+    records: Sequence[DeadLetterRecord], *, header: bool = False, shown: Callable[[str], str] = str
+) -> tuple[str, int]:
     """Every row that has the fields of a candle, its fault beside it, and how many rows have not.
 
     Text that a spreadsheet would take for a formula has an apostrophe before it.
     https://owasp.org/www-community/attacks/CSV_Injection
+    `shown` makes of text what a terminal may be sent.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")  # RFC 4180; and a cell that holds either is quoted
@@ -162,7 +165,10 @@ def csv_lines(records: Sequence[DeadLetterRecord], *, header: bool = False) -> t
         left_out += (not found.rows) + sum(row.candle is None for row in found.rows)
         about = (record.id, record.source, record.reason, record.dead_lettered_ms)
         writer.writerows(
-            [guarded(cell) for cell in (*about, row.index, row.fault, *(getattr(row.candle, c) for c in COLUMNS))]
+            [
+                shown(cell) if isinstance(cell, str) else cell
+                for cell in map(guarded, (*about, row.index, row.fault, *(getattr(row.candle, c) for c in COLUMNS)))
+            ]
             for row in found.rows
             if row.candle is not None
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import pty
@@ -144,6 +146,34 @@ def test_what_a_message_holds_cannot_steer_the_terminal(coinswarm: CommandLine) 
         assert STEERS_A_TERMINAL.search(result.out + result.err) is None
     assert "\\x1b]0;owned\\x07\\x1b[31mred\\x9b2J\\r\\n\\u202egnp.exe" in shown[0].out
     assert "\\x1b]0;owned\\x07" in shown[3].out
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_dead_letters_on_a_terminal_cannot_steer_it_and_in_a_pipe_they_are_what_they_are(
+    coinswarm: CommandLine, form: str
+) -> None:
+    coinswarm("d1", "migrations", "apply")
+    coinswarm("queues", "send", QUEUE, body(row(symbol=f"{HOSTILE}\x7f")))
+    assert coinswarm("consume", "--json").json["dead_lettered"] == 1
+    export = ("queues", "dlq", "export", "--format", form)
+    shown = on_a_terminal(coinswarm.directory, *export, NO_COLOR="1").replace("\r", "")
+    assert STEERS_A_TERMINAL.search(shown) is None
+    assert ("\\x1b]0;owned" if form == "csv" else "\\u001b]0;owned") in shown
+    piped = coinswarm(*export).out
+    coinswarm(*export, "--output", "all")
+    assert (coinswarm.directory / "all").read_bytes() == piped.encode()
+    if form == "csv":
+        assert [line["symbol"] for line in csv.DictReader(io.StringIO(piped, newline=""))] == [f"{HOSTILE}\x7f"]
+    else:
+        assert json.loads(json.loads(piped)["body"])[0]["symbol"] == f"{HOSTILE}\x7f"
+
+
+def test_an_export_of_sql_on_a_terminal_cannot_steer_it_either(coinswarm: CommandLine) -> None:
+    coinswarm("d1", "execute", "--command", "CREATE TABLE t AS SELECT char(27) || '[2J' || char(8238) || char(13) AS v")
+    shown = on_a_terminal(coinswarm.directory, "d1", "export", "--output", "-", NO_COLOR="1").replace("\r\n", "\n")
+    assert STEERS_A_TERMINAL.search(shown) is None
+    assert "\\x1b[2J\\u202e" in shown
+    assert "\x1b[2J\u202e" in coinswarm("d1", "export", "--output", "-").out
 
 
 def test_json_escapes_the_same_and_loses_nothing(coinswarm: CommandLine) -> None:

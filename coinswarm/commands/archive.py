@@ -34,10 +34,11 @@ class Archive:
 
     def add(self, records: Sequence[DeadLetterRecord]) -> None:
         """Raises `OutputLost` when it cannot be written."""
+        from coinswarm import render
         from coinswarm.dead_letters import csv_lines, json_line
 
         if self._form == "csv":
-            text, left_out = csv_lines(records)
+            text, left_out = csv_lines(records, shown=render.printable if self._stream.isatty() else str)
             self.left_out += left_out
         else:
             text = "".join(map(json_line, records))

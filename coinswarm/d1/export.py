@@ -102,8 +102,17 @@ def _copy(whole: BinaryIO, path: Path) -> None:
             shutil.copyfileobj(whole, stream)
         return
     with suppress(BrokenPipeError):
-        shutil.copyfileobj(whole, sys.stdout.buffer)
+        if sys.stdout.isatty():
+            sys.stdout.buffer.writelines(map(_harmless, whole))
+        else:
+            shutil.copyfileobj(whole, sys.stdout.buffer)
         sys.stdout.buffer.flush()
+
+
+def _harmless(line: bytes) -> bytes:
+    """As a terminal may be sent it: what rows hold must not steer it. A file or pipe gets the bytes."""
+    text = line.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text).encode()
 
 
 @contextmanager
