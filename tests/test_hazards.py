@@ -172,6 +172,7 @@ def test_h06_one_failing_message_decides_for_no_other(pipeline: CommandLine, has
     send(pipeline, *sound[:60], body(row(symbol="ODD-USD")), *sound[60:], "no json")
     report = consumed(pipeline)
     assert (report["acked"], report["dead_lettered"], report["rows"]["inserted"]) == (120, 2, 120)
+    assert (report["messages"], report["retried"], report["released"]) == (122, 0, 0)  # each delivered once
     assert [r["timestamp"] for r in stored(pipeline)] == [FIRST_OPEN + hour * 3600 for hour in range(0, 240, 2)]
     assert waiting(pipeline) == 0
 
