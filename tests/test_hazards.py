@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -19,14 +20,15 @@ import pytest
 
 from coinswarm.config import load
 from coinswarm.errors import QueueError
+from coinswarm.payload import ROWS_PER_MESSAGE
 from coinswarm.queue.types import OutgoingMessage
 from coinswarm.server.app import create_app
 from coinswarm.server.stack import Outcome
 from coinswarm.simulator import Faults, Simulator, SyntheticMarket
 from coinswarm.wiring import queues as open_queues
-from tests.support.answering import JSON, answering
+from tests.support.answering import JSON, Asked, answering
 from tests.support.candle_messages import FIRST_OPEN, body, row
-from tests.support.command_line import ROOT, CommandLine, HastyClock
+from tests.support.command_line import ROOT, CommandLine, HastyClock, Result
 from tests.support.databases import ORIGINAL_TABLE
 from tests.support.served import Client, served
 from tests.support.simulated import ask
@@ -270,6 +272,17 @@ def test_h13_a_candle_that_is_still_running_is_never_stored(pipeline: CommandLin
     assert started // 3600 != time.time() // 3600 or report["dead_lettered"] == 1
 
 
+def hours(asked: Asked, surplus: int) -> bytes:
+    """CryptoCompare's answer to what was asked, but with so many hours more."""
+    query = {name: int(value) for name, value in re.findall(r"(limit|toTs)=(\d+)", asked.target)}
+    opens = [query["toTs"] // 3600 * 3600 - i * 3600 for i in range(query["limit"] + 1 + surplus)]
+    rows = [
+        {"time": t, "open": 10, "high": 11, "low": 9, "close": 10, "volumefrom": 1, "volumeto": 10}
+        for t in reversed(opens)
+    ]
+    return json.dumps({"Response": "Success", "Data": {"Data": rows}}).encode()
+
+
 def test_h14_a_page_of_another_size_than_asked_for_does_not_end_the_walk(
     pipeline: CommandLine, market: Simulator
 ) -> None:
@@ -282,6 +295,13 @@ def test_h14_a_page_of_another_size_than_asked_for_does_not_end_the_walk(
     opens = [r["timestamp"] for r in stored(pipeline)]
     assert len(opens) == first["inserted"] + rest["inserted"] >= 6000
     assert {b - a for a, b in pairwise(opens)} == {3600}
+    for surplus in (-3, -1, 1, 2):
+        with answering(lambda asked: (200, JSON, hours(asked, surplus))) as other:  # noqa: B023
+            pipeline.environment["COINSWARM_CRYPTOCOMPARE_URL"] = other.url
+            arguments = ["--source", "cryptocompare", "--to-ts", str(NEWEST), "--pages", "3", "--json"]
+            report = pipeline("fetch", "ETH-USD", *arguments).json
+        assert (report["inserted"], report["gaps"]) == (6000, []), surplus
+        assert report["next_toTs"] == report["oldest"] - 3600 == NEWEST - 6000 * 3600
 
 
 def test_h15_zeros_from_before_the_listing_are_counted_and_never_stored(
@@ -324,7 +344,7 @@ def test_h17_a_key_travels_in_a_header_and_one_in_a_file_is_told_of(coinswarm: C
         result = coinswarm("fetch", "BTC-USD", "--source", "cryptocompare")
     assert result.exit_code == 1
     assert key not in result.out + result.err
-    assert "CRYPTOCOMPARE_API_KEY" in result.err  # the warning names it
+    assert "vars.CRYPTOCOMPARE_API_KEY looks like a secret, and this file is meant to be committed" in result.err
     assert server.asked
     assert all(key not in asked.target and key in str(asked.headers) for asked in server.asked)
     assert all(key not in path.read_text("utf-8", "replace") for path in tmp_path.rglob("*.jsonl"))
@@ -339,12 +359,19 @@ def test_h18_verification_looks_at_what_the_stack_does_and_sums_up_what_it_found
     (tmp_path / "worker.py").write_text("# INSERT OR IGNORE INTO price_data\n# max_concurrency = 5\n")
     broken = coinswarm("verify", "--json")
     assert broken.exit_code == 2
-    failed = [check for check in broken.json["checks"] if check["status"] == "failed"]
-    assert failed
+    assert failed_checks(broken) == ["database"]
     counted = Counter(check["status"] for check in broken.json["checks"])
     assert f"{counted['passed']} Passed" in coinswarm("verify").out
     assert coinswarm("d1", "migrations", "apply").exit_code == 0
     assert coinswarm("verify", "--json").exit_code == 0
+    sql(coinswarm, "CREATE TRIGGER odd BEFORE INSERT ON price_data BEGIN SELECT RAISE(ABORT, 'no'); END")
+    assert failed_checks(coinswarm("verify", "--json")) == ["canary"]
+    sql(coinswarm, "DROP TABLE price_data")
+    assert failed_checks(coinswarm("verify", "--json")) == ["price-data"]
+
+
+def failed_checks(verified: Result) -> list[str]:
+    return [check["id"] for check in verified.json["checks"] if check["status"] == "failed"]
 
 
 def test_h19_a_source_that_sends_nothing_usable_fails_the_run_by_name(
@@ -354,10 +381,15 @@ def test_h19_a_source_that_sends_nothing_usable_fails_the_run_by_name(
     fetched = pipeline("fetch", "BTC-USDC", "--json")
     assert (fetched.exit_code, waiting(pipeline)) == (1, 0)
     assert "binance" in fetched.error[1]
-    ran = pipeline("cron", "run")
-    assert ran.exit_code == 1
-    for source in ("binance", "coingecko", "cryptocompare"):
-        assert source in ran.out + ran.err
+    for kind in ("403", "empty", "html", "no-result"):
+        market.faults = Faults(rates={kind: 1.0})
+        ran = pipeline("cron", "run")
+        assert (ran.exit_code, waiting(pipeline)) == (1, 0), kind
+        (job,) = pipeline("cron", "list", "--json").json["crons"]
+        assert (job["last"]["outcome"], kind) == ("failed", kind)
+        for source in ("binance", "coingecko", "cryptocompare"):
+            assert source in ran.out + ran.err, kind
+            assert source in job["last"]["message"], kind
 
 
 class Broken:
@@ -384,27 +416,50 @@ def test_h20_an_error_reply_has_no_traceback_and_opening_to_others_takes_a_token
             reply = local.request(method, path)
             assert reply.status_code == 500
             assert not re.search(r"Traceback|secret\.py|RuntimeError", reply.text)
+        for where in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            assert local.request("POST", "/trigger", headers=where).status_code == 403
         wide = Client(
             create_app(api.account, token="t" * 40, host="0.0.0.0", operations=Broken()), "http://192.0.2.1:8787"
         )
         assert wide.request("POST", "/trigger").status_code == 401
-        assert wide.get("/stats", headers={"Authorization": "Bearer wrong"}).status_code == 401
-    refused = coinswarm("serve", "--host", "0.0.0.0", "--port", "0")
-    assert refused.exit_code != 0
-    assert "token" in (refused.out + refused.err).lower()
+        for path in ("/stats", "/status", "/health", "/metrics"):
+            assert wide.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    with socket.create_server(("0.0.0.0", 0)) as taken:  # so that it could not begin to serve in any case
+        refused = coinswarm("serve", "--host", "0.0.0.0", "--port", str(taken.getsockname()[1]))
+    assert refused.exit_code == 2
+    assert "needs a token of your own" in refused.err
 
 
 def test_h21_health_is_what_the_stack_is(tmp_path: Path) -> None:
+    from coinswarm.cron.runner import jobs_of
+    from coinswarm.cron.state import CronState, PastRun
     from coinswarm.dev.operations import StackOperations
+    from coinswarm.dev.schedule import cron_file
+    from coinswarm.dev.supervisor import Part, Supervisor
 
     fresh = FreshStack(tmp_path)
     operations = StackOperations(fresh.stack, CLOCK)
     assert (operations.health().status, operations.health().document["status"]) == (200, "ok")
+
+    def broken(reason: str) -> None:
+        found = operations.health()
+        assert (found.status, found.document["status"], len(found.document["reasons"])) == (503, "broken", 1)
+        assert reason in found.document["reasons"][0]
+
     fresh.sql("DROP TABLE price_data")
-    broken = operations.health()
-    assert (broken.status, broken.document["status"]) == (503, "broken")
-    assert "price_data" in " ".join(broken.document["reasons"])
-    fresh.migrate()
+    broken("no table price_data")
+    fresh.sql(ORIGINAL_TABLE)
+    with fresh.queues() as queues:
+        queues.pause(QUEUE)
+        broken(f"delivery from {QUEUE} is paused")
+        queues.resume(QUEUE)
+    operations.supervisor = Supervisor([Part("consumer", lambda _stop: None, error="no")], CLOCK)
+    broken("consumer: no")
+    operations.supervisor = None
+    (job,) = jobs_of(fresh.stack.crons)
+    with CronState(cron_file(fresh.stack)) as state:
+        state.record(PastRun(job.key, 0, 0, 0, "failed", "Queued 0 candles; failed: binance", manual=False))
+    broken("failed: binance")
 
 
 def test_h22_two_crons_that_feed_one_table_are_told_of(coinswarm: CommandLine, tmp_path: Path) -> None:
@@ -415,10 +470,16 @@ def test_h22_two_crons_that_feed_one_table_are_told_of(coinswarm: CommandLine, t
         f'[[queues.producers]]\nqueue = "{QUEUE}"\nbinding = "HISTORICAL_DATA_QUEUE"\n'
     )
     (tmp_path / "old.toml").write_text(second)
-    both = coinswarm("cron", "list", "--config", "wrangler.toml", "--config", "old.toml")
-    assert "⚠" not in lone.err
-    assert "⚠" in both.err
-    assert "old.toml: both have active cron triggers" in both.err
+    database = f'[[d1_databases]]\nbinding = "B"\ndatabase_id = "{load(cwd=tmp_path, environ={}).databases[0].id}"\n'
+    (tmp_path / "writer.toml").write_text(f'name = "writer"\n[triggers]\ncrons = ["0 0 * * *"]\n{database}')
+    (tmp_path / "other.toml").write_text(second.replace(QUEUE, "something-else"))
+
+    def told(file: str) -> str:
+        return coinswarm("cron", "list", "--config", "wrangler.toml", "--config", file).err
+
+    assert "⚠" not in lone.err + told("other.toml")
+    assert f'old.toml: both have active cron triggers and feed queue "{QUEUE}"' in told("old.toml")
+    assert "writer.toml: both have active cron triggers and feed D1 database " in told("writer.toml")
     assert (tmp_path / "old.toml").read_text() == second  # told, not deleted
 
 
@@ -432,8 +493,9 @@ def test_h23_the_reply_of_a_trigger_sums_up_and_does_not_echo_the_candles(tmp_pa
         reply = Client(app, "http://127.0.0.1:8787").request("POST", "/trigger")
     document = reply.json()
     assert (reply.status_code, document["inserted"], document["messages"]) == (200, 2000, 200)
-    assert "candles" not in document
     assert len(reply.content) < 2_000
+    assert not {"open", "high", "low", "close", "volumeFrom"} & set(re.findall(r'"(\w+)":', reply.text))
+    assert not any(isinstance(value, list) and value for value in document.values())
 
 
 def test_h24_documents_and_code_say_the_same(coinswarm: CommandLine, tmp_path: Path, market: Simulator) -> None:
@@ -446,7 +508,17 @@ def test_h24_documents_and_code_say_the_same(coinswarm: CommandLine, tmp_path: P
     assert (begun.queue_names, consumer.settings) == (bare.queue_names, built_in.settings)
     assert [(d.name, d.id) for d in begun.databases] == [(d.name, d.id) for d in bare.databases]
     assert [c.expression for c in begun.crons] == [c.expression for c in bare.crons]
+    told, (cron,) = consumer.settings, begun.crons
+    configuration = " ".join((ROOT / "docs" / "configuration.md").read_text().split())
+    assert (
+        f"the built-in stack: D1 `{begun.databases[0].name}` (binding `{begun.databases[0].binding}`), queue "
+        f"`{consumer.queue}` (binding `{begun.producers[0].binding}`) with the dead-letter queue "
+        f"`{told.dead_letter_queue}`, batches of {told.batch_size} messages or {(told.max_wait_time_ms or 0) // 1000} "
+        f"s, {told.max_retries} retries, concurrency {told.max_concurrency}, cron `{cron.expression}`."
+    ) in configuration
+    assert begun.databases[0].id == "ac4629b2-8240-4378-b3e3-e5262cd9b285"  # the original's, whose data it is
     fetched = coinswarm("fetch", "--json").json
+    assert fetched["inserted"] == fetched["messages"] * ROWS_PER_MESSAGE
     readme = (ROOT / "README.md").read_text()
     assert f"candles ──{fetched['inserted'] // fetched['messages']} a message──▶ queue" in readme
     assert f"queue ──{consumer.settings.batch_size} messages a batch──▶ consume" in readme
