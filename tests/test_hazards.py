@@ -368,6 +368,9 @@ def test_h18_verification_looks_at_what_the_stack_does_and_sums_up_what_it_found
     assert failed_checks(coinswarm("verify", "--json")) == ["canary"]
     sql(coinswarm, "DROP TABLE price_data")
     assert failed_checks(coinswarm("verify", "--json")) == ["price-data"]
+    wrangler = tmp_path / "wrangler.toml"
+    wrangler.write_text(wrangler.read_text().partition("[[queues")[0].replace('crons = ["*/30 * * * *"]', "crons = []"))
+    assert failed_checks(coinswarm("verify", "--json")) == ["queue", "price-data", "cron", "fetch-queue"]
 
 
 def failed_checks(verified: Result) -> list[str]:
