@@ -399,5 +399,5 @@ def test_what_is_asked_for_by_an_id_that_is_no_dead_letter_is_told(pipeline: Com
     result = pipeline("queues", "dlq", "redrive", "--id", waiting, "--id", "nope", "--json")
     assert (result.exit_code, result.json) == (0, {"redriven": 0, "orphans": {}, "missing": [waiting, "nope"]})
     purged = pipeline("queues", "dlq", "purge", "--id", waiting, "--force", "--json")
-    assert purged.json == {"queue_name": DEAD, "purged": 0}
+    assert purged.json == {"queue_name": DEAD, "purged": 0, "missing": [waiting]}
     assert backlog(pipeline) == 1

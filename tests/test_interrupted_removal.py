@@ -76,7 +76,6 @@ def test_a_purge_with_an_archive_reports_what_it_deleted_which_is_what_the_archi
     assert result.json == {
         "queue_name": DEAD,
         "purged": 200,
-        "missing": [],
         "archive": "kept.jsonl",
         "interrupted": True,
     }

@@ -216,7 +216,8 @@ def purge(
         with archive(output, "jsonl") if output and not dry_run else nullcontext() as target, graceful() as interrupt:
             kept = None if target is None else target.keep
             done = desk.purge(ids or None, selection=selection, dry_run=dry_run, archive=kept, stop=interrupt)
-    document: dict[str, Any] = {"queue_name": queue, "purged": done.count, "missing": done.missing}
+    document: dict[str, Any] = {"queue_name": queue, "purged": done.count}
+    document |= {"missing": done.missing} if ids else {}
     document |= {"archive": output} if output else {}
     document |= {"dry_run": True} if dry_run else {}
     document |= {"interrupted": True} if done.interrupted else {}

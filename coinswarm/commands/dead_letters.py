@@ -206,8 +206,8 @@ def export(
         "exported": 0 if gone else target.count,
         "rows_left_out": target.left_out,
         "file": None if gone else output,
-        "missing": [] if stopped else list(missing),
     }
+    document |= {"missing": [] if stopped else list(missing)} if ids else {}
     document |= {"interrupted": True} if stopped else {}
     chosen = flags_of(id=ids, source=source, reason=reason, symbol=symbol, since=since, until=until)
     again = f"coinswarm queues dlq export {queue}{chosen} --format {form}{flags_of(output=output)}"
@@ -224,7 +224,7 @@ def _show_exported(document: dict[str, Any], target: Archive, output: str) -> No
         rest = "there may be more" if output == "-" else f"{output} was not made; the dead letters are where they were"
         render.warn(f"stopped when asked to, after {letters}: {rest}")
         return
-    for message_id in document["missing"]:
+    for message_id in document.get("missing", ()):
         render.warn(f"{message_id} is no dead letter here, or is not one of those selected")
     if output == "-":
         return
