@@ -135,7 +135,7 @@ class CloudflareApi:
                         told.sent()
                         status, reply = self._send(request, pace)
                     told.answered(status)
-                    return self._told(method, decode(reply, status))
+                    return self._told(method, decode(self._quotable(reply), status))
                 except CloudflareError as error:
                     open_outcome = error.retryable and not (repeatable or _not_carried_out(error))
                     self._explain(error, path, open_outcome=open_outcome)
@@ -159,6 +159,12 @@ class CloudflareApi:
             total = reply.result_info.get("total_count")
             if isinstance(total, int) and seen >= total:
                 return
+
+    def _quotable(self, reply: bytes) -> bytes:
+        """Of what is no envelope an error shows the beginning: half a token would not be known for one afterwards."""
+        if b'"success"' in reply:
+            return reply
+        return str(struck(reply[:_QUOTED_FROM].decode(errors="replace"), self._token.reveal(), "***")).encode()
 
     def _told(self, method: str, reply: Reply) -> Reply:
         """What a GET says is of queues and databases, and never the token; what they hold is the user's, as it is."""
@@ -245,6 +251,7 @@ def _check(token: Secret) -> None:
         raise Unauthorized("the API token holds a space, line break or other character that no token has")
 
 
+_QUOTED_FROM: Final = 4_000
 _RATELIMIT_ITEM: Final = re.compile(r";\s*r=(\d{1,9})\s*;\s*t=(\d{1,9})", re.ASCII)
 
 

@@ -5,6 +5,7 @@ The servers here are hostile: they send the keys that they get back in errors, r
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import string
@@ -38,12 +39,16 @@ COMMON = ("host", "accept", "accept-encoding", "connection", "user-agent", "cont
 
 
 def encoded(text: str) -> list[str]:
-    """In base64, both alphabets, with and without padding, and percent-encoded."""
+    """In base64, both alphabets, with and without padding, percent-encoded, and as JSON and XML write it."""
     plain, safe = b64encode(text.encode()).decode(), urlsafe_b64encode(text.encode()).decode()
     percent = quote(text, safe="")
     every = "".join(f"%{byte:02x}" for byte in text.encode())
     lower = re.sub("%..", lambda found: found[0].lower(), percent)
-    return [plain, safe, plain.rstrip("="), safe.rstrip("="), percent, lower, quote(percent, safe=""), every]
+    as_json = json.dumps(text)[1:-1]
+    escaped = "".join(f"\\u{ord(character):04x}" for character in text)
+    xml = [html.escape(text), "".join(f"&#{ord(character)};" for character in text)]
+    base64 = [plain, safe, plain.rstrip("="), safe.rstrip("=")]
+    return [*base64, percent, lower, quote(percent, safe=""), every, as_json, json.dumps(as_json)[1:-1], escaped, *xml]
 
 
 class Echo:
@@ -200,7 +205,7 @@ def test_no_secret_is_in_the_repr_of_a_configuration_or_its_faults(tmp_path: Pat
     assert not found(shown, secret)
 
 
-ENCODINGS = (*range(8),)
+ENCODINGS = range(len(encoded("")))
 AROUND = st.text(string.ascii_letters + string.digits + " :/=%+-_", max_size=5)
 
 
@@ -212,11 +217,33 @@ def test_an_encoded_secret_is_struck_whatever_was_encoded_with_it(
     inner = encoded(before + secret + after)[way]
     shown = undisguised(f"{beside} {inner} {beside}", secret, "***").strip()
     assert "***" in shown
-    assert unquote(unquote(shown)).count(secret) == 0
+    for plainly in (shown, unquote(unquote(shown)), html.unescape(shown), shown.replace("\\", "")):
+        assert secret not in plainly
     for word in re.split(r"[^A-Za-z0-9_-]+", shown.replace("+", "-").replace("/", "_")):
         for first in range(4):  # wherever a reader of base64 begins
             whole = word[first:][: len(word[first:]) // 4 * 4]
             assert secret.encode()[2:-2] not in urlsafe_b64decode(whole)
+
+
+@pytest.mark.parametrize("command", [COMMANDS[0], ("d1", "list", "--remote")])
+@pytest.mark.parametrize("before", [85, 185])
+def test_of_a_secret_where_a_quotation_is_cut_no_half_is_shown(
+    coinswarm: CommandLine, hasty_clock: HastyClock, command: tuple[str, ...], before: int
+) -> None:
+    secret = "s3cr3t-0123456789-abcdefghijklmnop-0123456789"
+    with answering(
+        lambda _: (400, {"Content-Type": "text/plain"}, (". " * before)[:before].encode() + secret.encode())
+    ) as cut:
+        coinswarm.environment = {
+            "CLOUDFLARE_API_TOKEN": secret,
+            "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+            "CLOUDFLARE_API_BASE_URL": cut.url + "/client/v4",
+            "CRYPTOCOMPARE_API_KEY": secret,
+            "COINSWARM_CRYPTOCOMPARE_URL": cut.url,
+        }
+        result = coinswarm(*command, "--json")
+    assert result.exit_code == 1
+    assert secret[:6] not in result.out + result.err
 
 
 def test_what_is_no_disguise_of_it_stays() -> None:

@@ -119,7 +119,11 @@ class Transport:
                 body = b"".join(self._chunks(response, cut_off))
         except httpx.RequestError as error:
             raise self._network_fault(error) from error
-        return Reply.of(response.status_code, body, response.headers, now=self._clock.now_ms() / 1000)
+        now = self._clock.now_ms() / 1000
+        return Reply.of(response.status_code, body, response.headers, now=now, strike=self._strike)
+
+    def _strike(self, text: str) -> str:
+        return _struck(text, self._secrets)
 
     def _chunks(self, response: httpx.Response, cut_off: float) -> Iterator[bytes]:
         if not unpackable(response.headers):
@@ -185,11 +189,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen = seen.__cause__ or seen.__context__
 
 
-def _presentable(text: str, secrets: tuple[str, ...]) -> str:
-    """One line of printable text for a terminal: a source's own words may hold anything, even the key it was sent."""
+def _struck(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
         text = undisguised(text, secret, "***")
+    return text
+
+
+def _presentable(text: str, secrets: tuple[str, ...]) -> str:
+    """One line of printable text for a terminal: a source's own words may hold anything, even the key it was sent."""
+    text = _struck(text, secrets)
     text = re.sub(r"\s+", " ", text)
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= 400 else text[:399] + "…"

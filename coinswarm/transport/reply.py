@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import email.utils
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
 
 from coinswarm.errors import RateLimited, SourceError, SourceRefused, SourceUnavailable
+
+QUOTED_FROM: Final = 4_000
+"""Bytes of a body that are looked through for keys before the first 200 characters are quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,19 @@ class Reply:
     """Unix seconds its content speaks for: `Date` less the age it may have in a cache (RFC 9111 §4.2.3)."""
     retry_after: float | None
     """Seconds the source asks to wait; a date is measured against the source's own `Date`."""
+    strike: Callable[[str], str] = str
+    """Takes out of what the source says the key that it was sent."""
 
     @classmethod
-    def of(cls, status: int, body: bytes, headers: Mapping[str, str] | None = None, *, now: float = 0.0) -> Self:
+    def of(
+        cls,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        now: float = 0.0,
+        strike: Callable[[str], str] = str,
+    ) -> Self:
         """`now`: unix seconds by our clock, used where the reply has no `Date`."""
         held = httpx.Headers(headers)
         date = _http_date(held.get("date"))
@@ -46,17 +59,19 @@ class Reply:
             is_json=is_json,
             as_of=None if date is None else date - _age(held),
             retry_after=retry_after_seconds(held.get("retry-after"), now if date is None else date),
+            strike=strike,
         )
 
     @property
     def said(self) -> str:
         """What the body says in words: the message of any of the exchanges' error shapes, else how it begins."""
-        if self.is_json:
-            return _message(self.value) or self.body[:200].decode(errors="replace")
-        start = self.body[:200].lstrip()
+        if self.is_json and (message := _message(self.value)):
+            return message
+        # Half a key, where it is cut, would not be known for one afterwards.
+        start = self.strike(self.body[:QUOTED_FROM].decode(errors="replace"))[:200].lstrip()
         if not start:
             return "an empty body"
-        return "an HTML page" if start.startswith(b"<") else start.decode(errors="replace")
+        return "an HTML page" if start.startswith("<") and not self.is_json else start
 
     def require_json(self, source: str) -> None:
         """Raise what the status means, unless this is a success that holds JSON.
