@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from benchmarks import results
-from benchmarks.pipeline import market
+from benchmarks.pipeline import hold_still, market
 from coinswarm.candles import COLUMNS
 from coinswarm.clock import SystemClock
 from coinswarm.cloudflare import CloudflareApi
@@ -166,6 +166,7 @@ def drain(rows: int) -> dict[str, Any]:
             messages = [OutgoingMessage(body) for body, _ in pack(market(rows))]
             for start in range(0, len(messages), 100):
                 queue.send_batch(messages[start : start + 100])
+            hold_still()
             database = RemoteDatabase(api, BOUND.uuid, BOUND.name, idempotent_batches=True)
             database.batch([Statement("SELECT 1")])
             body = wire.encode_request(as_statements([msgspec.structs.astuple(c) for c in market(ROWS_PER_REQUEST)]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -45,6 +46,7 @@ BODY_BYTES: Final = 256_000_000
 """No reply is larger; one that is would fill the memory."""
 POLICY: Final = RetryPolicy(attempts=5, patience=API.window_seconds + 60)
 """Five attempts, as D1's documentation advises; a block of the account lasts one window and is waited for."""
+_NO_TURNS: Final = nullcontext()
 _CLOCKS_DIFFER: Final = 1.0
 """Seconds our window is longer than Cloudflare's."""
 _SILENT_429: Final = 5.0
@@ -102,13 +104,14 @@ class CloudflareApi:
         limiter: WindowLimiter | None = None,
         cost: int = 1,
         decode: Callable[[bytes, int], Reply] = envelope.decode,
+        turns: AbstractContextManager[object] = _NO_TURNS,
     ) -> Reply:
         """One request and its reply, tried again while that can help.
 
         `repeatable`: sending it twice does no harm; GET, PUT and PATCH unless said otherwise. What is not, is sent
         again only after an answer or a fault that proves it was not carried out. `limiter` takes the place of the
         account's for calls that are exempt from it, `seconds` bounds the wait for a reply, `decode` knows the errors
-        of the service.
+        of the service, `turns` is held while a request is under way.
 
         Raises the `CloudflareError` that `decode` finds, `ApiUnavailable` where no reply came.
         """
@@ -129,17 +132,20 @@ class CloudflareApi:
         told = RequestLog(self._log, self.clock, method, self.base_url + path, source="cloudflare")
 
         def attempt() -> Reply:
-            with told.attempt():
-                try:
-                    with pace.slot(cost):
-                        told.sent()
-                        status, reply = self._send(request, pace)
-                    told.answered(status)
-                    return self._told(method, decode(self._quotable(reply), status))
-                except CloudflareError as error:
-                    open_outcome = error.retryable and not (repeatable or _not_carried_out(error))
-                    self._explain(error, path, open_outcome=open_outcome)
-                    raise
+            with ExitStack() as turn:
+                turn.enter_context(turns)
+                with told.attempt():
+                    try:
+                        with pace.slot(cost):
+                            told.sent()
+                            status, reply = self._send(request, pace)
+                        turn.close()  # somebody else may send while this reply is read
+                        told.answered(status)
+                        return self._told(method, decode(self._quotable(reply), status))
+                    except CloudflareError as error:
+                        open_outcome = error.retryable and not (repeatable or _not_carried_out(error))
+                        self._explain(error, path, open_outcome=open_outcome)
+                        raise
 
         def again(error: CoinswarmError) -> bool:
             return error.retryable and (repeatable or _not_carried_out(error))

@@ -140,6 +140,14 @@ def test_a_number_that_would_not_arrive_as_it_is_is_not_sent(number: Any) -> Non
         encode_request([Statement("SELECT ?", (number,))])
 
 
+@pytest.mark.parametrize("beside", [(None,), ("null",), ("null", None), (1.5, "x", None, None)])
+def test_no_null_beside_it_hides_a_number_that_json_has_no_form_for(beside: tuple[Any, ...]) -> None:
+    with pytest.raises(InvalidRequest):
+        encode_request([Statement("SELECT 'null', ?", beside), Statement("SELECT ?", (float("nan"),))])
+    sound = [Statement("SELECT 'null', ?", beside)] * 2
+    assert decode_request(encode_request(sound)).statements == tuple(sound)
+
+
 def test_booleans_are_bound_as_one_and_zero_and_huge_integers_as_javascript_reads_them() -> None:
     request = decode_request(b'{"sql": "SELECT ?, ?, ?", "params": [true, false, 9007199254740993]}')
     assert request.statements[0].params == (1, 0, 9007199254740992.0)

@@ -106,7 +106,7 @@ class RemoteDatabase:
 
     def _run(self, statements: Sequence[Statement], *, repeatable: bool) -> list[QueryResult]:
         body = _encode(statements)
-        with as_database_errors(), self.turns:
+        with as_database_errors():
             reply = self._api.call(
                 "POST",
                 self._path,
@@ -114,6 +114,7 @@ class RemoteDatabase:
                 repeatable=repeatable,
                 seconds=REPLY_SECONDS,
                 decode=decode,
+                turns=self.turns,
             )
         if not isinstance(reply.result, list) or not all(isinstance(item, dict) for item in reply.result):
             raise DatabaseUnavailable(f"the reply for {self._name} does not hold results")

@@ -23,7 +23,7 @@ from coinswarm.errors import DatabaseUnavailable, InvalidRequest, SqlError
 
 EXACT: Final = 2**53
 """Up to here a double holds every integer."""
-_NUMBERS: Final = (int, float)
+_PLAIN: Final = frozenset({int, type(None)})
 _AS_THEY_ARE: Final = frozenset({str, float, int, type(None)})
 """Types of parameters that JSON and SQLite have alike, as long as integers stay below 2^53."""
 _PLAIN_BELOW: Final = 1e21
@@ -70,17 +70,28 @@ def encode_request(statements: Sequence[Statement]) -> bytes:
 
     Raises `InvalidRequest` for a number that JSON or a double cannot hold exactly.
     """
-    entries = [{"sql": s.sql, "params": _json_params(s.params)} if s.params else {"sql": s.sql} for s in statements]
-    return msgspec.json.encode(entries[0] if len(entries) == 1 else {"batch": entries})
+    plain = _encode_plain(statements)
+    if plain is not None:
+        return plain
+    return _encode_entries([(s.sql, [_json_param(p) for p in s.params]) for s in statements])
 
 
-def _json_params(params: Sequence[SqlValue]) -> Sequence[Any]:
-    """Ten thousand values a batch: those that cross as they are, are looked at together."""
-    # Neither infinity nor what is not a number is below anything, nor is a sum that holds one.
-    plain = _AS_THEY_ARE.issuperset(map(type, params))
-    if plain and sum([abs(p) for p in params if p.__class__ in _NUMBERS]) <= EXACT:
-        return list(params)
-    return [_json_param(p) for p in params]
+def _encode_plain(statements: Sequence[Statement]) -> bytes | None:
+    """The body if all parameters cross as they are, else None: ten thousand a batch, looked at together."""
+    others = [p for s in statements for p in s.params if p.__class__ is not float and p.__class__ is not str]
+    if not _PLAIN.issuperset(map(type, others)):
+        return None
+    integers = [p for p in others if isinstance(p, int)]
+    if integers and not _exact(integers):
+        return None
+    body = _encode_entries([(s.sql, list(s.params)) for s in statements])
+    # What is infinite or no number is written as null. A text with that word in it is merely looked at again.
+    return body if body.count(b"null") == len(others) - len(integers) else None
+
+
+def _encode_entries(entries: Sequence[tuple[str, list[Any]]]) -> bytes:
+    bodies = [{"sql": sql, "params": params} if params else {"sql": sql} for sql, params in entries]
+    return msgspec.json.encode(bodies[0] if len(bodies) == 1 else {"batch": bodies})
 
 
 def _json_param(value: SqlValue) -> Any:
