@@ -65,11 +65,13 @@ class Network:
         self.served = self.refused = self.most = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.latency:
-            await asyncio.sleep(self.latency)
+        """The wait counts from the head of the request: its body travels meanwhile, as over a real network."""
+        due = time.monotonic() + self.latency
+        arrived = [await receive()]
+        while arrived[-1].get("more_body"):
+            arrived.append(await receive())
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
         if scope["path"] == "/bare":
-            while (await receive()).get("more_body"):
-                pass
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"{}"})
             return
@@ -85,7 +87,12 @@ class Network:
         self.arrivals.append(now)
         self.served += 1
         self.most = max(self.most, len(self.arrivals))
-        await self.app(scope, receive, send)
+        await self.app(scope, lambda: _next(arrived, receive), send)
+
+
+async def _next(arrived: list[Any], receive: Any) -> Any:
+    """What has arrived, and after that what only the connection can tell: that the client has left."""
+    return arrived.pop(0) if arrived else await receive()
 
 
 def serve(folder: Path, latency: float, limit: int | None, seconds: float, pipe: Connection) -> None:

@@ -20,6 +20,7 @@ from coinswarm.d1.migrate import apply
 from coinswarm.d1.types import Database
 from coinswarm.fetchers.producer import collect
 from coinswarm.fetchers.report import FetchReport, FetchRequest
+from coinswarm.render import count
 from coinswarm.simulator import Faults, Simulator, SyntheticMarket, expected
 
 SERIES: Final = (
@@ -97,13 +98,15 @@ def demo(
                 fetched = _fetch(stack, source, request, clock)
                 truths.append(_truth(market, fetched, asked_at))
                 report.fetched.append(fetched)
-                on_step(f"{source:<13} {fetched.message}, {fetched.requests} requests")
+                on_step(f"{source:<13} {fetched.message}, {count(fetched.requests, 'request')}")
             report.consumed = Worker(queue, database, clock).drain()
-            on_step(f"consumed      {report.consumed.rows.inserted} rows stored in {report.consumed.batches} batches")
+            batches = count(report.consumed.batches, "batch", plural="batches")
+            on_step(f"consumed      {report.consumed.rows.inserted:,} rows stored in {batches}")
             for fetched in report.fetched:
                 _fetch(stack, fetched.source, _again(fetched), clock)
             report.replayed = Worker(queue, database, clock).drain()
-            on_step(f"once more     {report.replayed.rows.duplicate} rows were there already, none was changed")
+            again = report.replayed.rows.duplicate
+            on_step(f"once more     {again:,} of them fetched again: all there already, none changed")
             report.series = [_compare(database, *pair) for pair in zip(report.fetched, truths, strict=True)]
         report.requests = len(simulator.requests)
         report.faults = sum(seen.fault != "ok" for seen in simulator.requests)

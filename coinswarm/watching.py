@@ -44,7 +44,9 @@ def _look(stack: Stack, queues: SqliteQueueStore, clock: Clock) -> Status:
         # Not the metered one: who looks at the meter does not turn it.
         database = wiring.local_database(declared, stack, clock)
         opened.callback(database.close)
-        return gather(stack, queues, database, clock, database_bytes=path.stat().st_size)
+        # Not the file's own size: what was written last is still beside it, in the write-ahead log.
+        (sized,) = database.execute("SELECT 1")
+        return gather(stack, queues, database, clock, database_bytes=sized.meta.size_after)
 
 
 def _findings(stack: Stack, clock: Clock) -> list[Finding]:

@@ -163,6 +163,13 @@ class TestSteps:
         found = coinswarm("queues", "dlq", "export", "-o", "all.jsonl", "--id", wanted, "--id", "nonsense", "--json")
         assert (found.json["exported"], found.json["missing"]) == (1, ["nonsense"])
 
+    def test_an_archive_of_nothing_is_no_file_and_leaves_the_name_for_the_next(self, coinswarm: CommandLine) -> None:
+        coinswarm("queues", "list")
+        for _ in range(2):
+            done = coinswarm("queues", "dlq", "purge", "--archive", "purged.jsonl", "--json")
+            assert (done.exit_code, done.json["purged"], "archive" in done.json) == (0, 0, False)
+            assert not (coinswarm.directory / "purged.jsonl").exists()
+
     def test_a_pipe_is_no_archive(self, coinswarm: CommandLine) -> None:
         coinswarm("queues", "list")
         result = coinswarm("queues", "dlq", "purge", "--archive", "-", "--json")

@@ -128,6 +128,15 @@ def test_status_fits_80_columns_and_shows_what_there_is(
     assert document["runs"][0]["outcome"] == "done"
 
 
+def test_status_counts_what_still_lies_in_the_write_ahead_log(coinswarm: CommandLine, tmp_path: Path) -> None:
+    coinswarm("d1", "migrations", "apply")
+    (file,) = (path for path in tmp_path.rglob("*.sqlite") if "D1Database" in str(path) and "metadata" not in path.name)
+    with closing(open_database(file)) as writer:
+        before = coinswarm("status", "--json").json["database"]["bytes"]
+        writer.execute("CREATE TABLE filler AS SELECT zeroblob(1000000) AS b")
+        assert coinswarm("status", "--json").json["database"]["bytes"] > before + 1_000_000 > file.stat().st_size
+
+
 def test_status_of_nothing_at_all_is_no_error(coinswarm: CommandLine) -> None:
     result = coinswarm("status", "--json")
     assert result.exit_code == 0

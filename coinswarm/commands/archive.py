@@ -75,6 +75,8 @@ def archive(path: str, form: str) -> Iterator[Archive]:
     with _begun(path, Path(path), form) as target:
         new_file.sync(Path(path).absolute().parent)  # the name of a new file is on disk only when its folder is
         yield target
+    if target.count == 0:  # nothing to keep, and the same command will want the name
+        Path(path).unlink(missing_ok=True)
 
 
 @contextmanager

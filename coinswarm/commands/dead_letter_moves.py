@@ -218,7 +218,7 @@ def purge(
             done = desk.purge(ids or None, selection=selection, dry_run=dry_run, archive=kept, stop=interrupt)
     document: dict[str, Any] = {"queue_name": queue, "purged": done.count}
     document |= {"missing": done.missing} if ids else {}
-    document |= {"archive": output} if output else {}
+    document |= {"archive": output} if output and (dry_run or done.count) else {}
     document |= {"dry_run": True} if dry_run else {}
     document |= {"interrupted": True} if done.interrupted else {}
     how = (" --dry-run" if dry_run else "") + (" --force" if force else "")
@@ -254,7 +254,7 @@ def _show_purged(done: Purged, output: str | None, *, dry_run: bool) -> None:
     from coinswarm import render
 
     verb = "Would delete" if dry_run else "Deleted"
-    kept_in = f"; they are in {output}" if output and not dry_run else ""
+    kept_in = f"; they are in {output}" if output and done.count and not dry_run else ""
     render.line(f"{verb} {done.count:,} dead letters{kept_in}.")
     if done.interrupted:
         render.warn(BETWEEN_STEPS)

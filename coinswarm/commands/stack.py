@@ -54,7 +54,7 @@ def demo(
         show,
         "coinswarm d1 stats",
         "coinswarm queues list",
-        "coinswarm init my-candles   (then: fetch, consume)",
+        "coinswarm init my-candles   (then there: d1 migrations apply, fetch, consume)",
     )
     if not report.passed:
         raise typer.Exit(EXIT_FAILED)

@@ -19,7 +19,7 @@ from coinswarm.d1.faults import FAILURES
 from coinswarm.d1.types import Statement
 from coinswarm.limits import D1
 
-TOGETHER: Final = 10
+TOGETHER: Final = 25
 """Statements joined: more gain nothing, and fewer are left over this way."""
 
 _MARK: Final = f" -- {secrets.token_hex(8)}"

@@ -191,7 +191,16 @@ def as_received(rows: Sequence[Sequence[SqlValue]]) -> list[tuple[SqlValue, ...]
 
 def encode_results(results: Sequence[QueryResult], *, raw: bool) -> list[dict[str, Any]]:
     """The `result` of `/query` (rows as objects) or `/raw` (columns and rows), one element per statement."""
-    return [{"results": _raw(r) if raw else _objects(r), "success": True, "meta": encode_meta(r.meta)} for r in results]
+    encoded: list[dict[str, Any]] = []
+    before: QueryResult | None = None
+    for result in results:
+        if result is before:  # statements that ran as one share theirs
+            encoded.append(encoded[-1])
+            continue
+        rows = _raw(result) if raw else _objects(result)
+        encoded.append({"results": rows, "success": True, "meta": encode_meta(result.meta)})
+        before = result
+    return encoded
 
 
 def _objects(result: QueryResult) -> list[dict[str, Any]]:
@@ -287,5 +296,14 @@ def decode_meta(found: object) -> Meta:
     """What of a reply's `meta` we keep; fields that are missing keep their defaults."""
     if not isinstance(found, dict):
         return Meta()
-    known = {name: found[name] for name in Meta.__slots__ if found.get(name) is not None}
-    return Meta(**known)
+    told = found.get
+    return Meta(
+        told("duration") or 0.0,
+        told("changes") or 0,
+        told("last_row_id") or 0,
+        bool(told("changed_db")),
+        told("size_after") or 0,
+        told("rows_read") or 0,
+        told("rows_written") or 0,
+        told("served_by") or "",
+    )

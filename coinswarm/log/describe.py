@@ -36,8 +36,8 @@ def _batch(event: Event) -> str:
     seconds = event.get("seconds", 0.0)
     rows = event.get("inserted", 0) + event.get("duplicate", 0)
     parts = [
-        f"{event.get('messages', 0):,} messages",
-        f"{event.get('inserted', 0):,} rows stored",
+        counted(event.get("messages", 0), "message"),
+        f"{counted(event.get('inserted', 0), 'row')} stored",
         f"{event.get('duplicate', 0):,} already there",
         f"{seconds * 1000:.0f} ms",
     ]
@@ -46,6 +46,10 @@ def _batch(event: Event) -> str:
     if seconds > 0:
         parts.append(f"{rows / seconds:,.0f} rows/s")
     return ", ".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _reason(event: Event) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from coinswarm.log.describe import counted
 from coinswarm.log.read import Event, events, runs
 
 RATE_SECONDS: Final = 60
@@ -126,7 +127,7 @@ def _about(event: Event) -> str:
     """The figures that matter to a person."""
     series = " ".join(str(event[key]) for key in ("source", "symbol", "timeframe") if key in event)
     if "inserted" in event:
-        figures = f"{event['inserted']:,} rows, {event.get('messages', 0):,} messages"
+        figures = f"{counted(event['inserted'], 'row')}, {counted(event.get('messages', 0), 'message')}"
     elif "candles" in event:
         figures = f"{event['candles']:,} candles"
     else:
