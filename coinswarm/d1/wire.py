@@ -23,6 +23,7 @@ from coinswarm.errors import DatabaseUnavailable, InvalidRequest, SqlError
 
 EXACT: Final = 2**53
 """Up to here a double holds every integer."""
+_META: Final = tuple(Meta().as_json().items())
 _PLAIN: Final = frozenset({int, type(None)})
 _AS_THEY_ARE: Final = frozenset({str, float, int, type(None)})
 """Types of parameters that JSON and SQLite have alike, as long as integers stay below 2^53."""
@@ -191,16 +192,12 @@ def as_received(rows: Sequence[Sequence[SqlValue]]) -> list[tuple[SqlValue, ...]
 
 def encode_results(results: Sequence[QueryResult], *, raw: bool) -> list[dict[str, Any]]:
     """The `result` of `/query` (rows as objects) or `/raw` (columns and rows), one element per statement."""
-    encoded: list[dict[str, Any]] = []
-    before: QueryResult | None = None
-    for result in results:
-        if result is before:  # statements that ran as one share theirs
-            encoded.append(encoded[-1])
-            continue
-        rows = _raw(result) if raw else _objects(result)
-        encoded.append({"results": rows, "success": True, "meta": encode_meta(result.meta)})
-        before = result
-    return encoded
+    made: dict[int, dict[str, Any]] = {}  # statements that ran as one share their result
+    return [made.get(id(r)) or made.setdefault(id(r), _encoded(r, raw=raw)) for r in results]
+
+
+def _encoded(result: QueryResult, *, raw: bool) -> dict[str, Any]:
+    return {"results": _raw(result) if raw else _objects(result), "success": True, "meta": encode_meta(result.meta)}
 
 
 def _objects(result: QueryResult) -> list[dict[str, Any]]:
@@ -297,13 +294,4 @@ def decode_meta(found: object) -> Meta:
     if not isinstance(found, dict):
         return Meta()
     told = found.get
-    return Meta(
-        told("duration") or 0.0,
-        told("changes") or 0,
-        told("last_row_id") or 0,
-        bool(told("changed_db")),
-        told("size_after") or 0,
-        told("rows_read") or 0,
-        told("rows_written") or 0,
-        told("served_by") or "",
-    )
+    return Meta(*[told(name) or default for name, default in _META])
