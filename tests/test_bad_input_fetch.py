@@ -263,7 +263,9 @@ def test_without_a_network_the_command_ends_within_twenty_seconds_and_says_so(
     assert backlog(coinswarm) == 0
 
 
-@pytest.mark.parametrize("fault", ["stall", "html", "cut", "503", "error", "no-result", "429"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param("stall", marks=pytest.mark.slow), "html", "cut", "503", "error", "no-result", "429"]
+)
 def test_what_fails_half_way_is_told_and_the_printed_command_completes_the_series(
     coinswarm: CommandLine, simulator: Simulator, hasty_clock: HastyClock, short_timeouts: None, fault: str
 ) -> None:

@@ -322,8 +322,12 @@ def test_flags_before_the_command_are_told_to_go_behind_it(coinswarm: CommandLin
     ("words", "unused"),
     [
         (["init", "new"], {"--config", "--env", "--persist-to"}),
-        (["demo", "--persist-to", "demo"], {"--config", "--env"}),
-        (["chaos", "--kills", "1", "--candles", "1000"], {"--config", "--env", "--persist-to"}),
+        pytest.param(["demo", "--persist-to", "demo"], {"--config", "--env"}, marks=pytest.mark.slow),
+        pytest.param(
+            ["chaos", "--kills", "1", "--candles", "1000"],
+            {"--config", "--env", "--persist-to"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_flag_that_means_nothing_to_a_command_is_not_in_its_help_and_said_to_mean_nothing(

@@ -109,6 +109,7 @@ def test_a_double_is_written_with_room_for_what_other_sqlites_round_otherwise(va
     assert off <= Fraction(15, 32) * Fraction(math.ulp(value))
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_prices_and_volumes_of_seven_years_come_back_to_the_bit() -> None:
     if not KRAKEN.exists():

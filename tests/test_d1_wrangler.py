@@ -81,6 +81,7 @@ def test_wrangler_reads_what_we_wrote_while_we_hold_the_file_and_the_other_way_r
         assert execute(project, COUNT) == [{"rows": 5}]
 
 
+@pytest.mark.slow
 def test_a_file_that_wrangler_made_is_ours_too_and_its_migrations_count(project: Path) -> None:
     ran = wrangler("d1", "migrations", "apply", "coinswarm-evolution", "--local", cwd=project)
     assert ran.returncode == 0, ran.stdout + ran.stderr

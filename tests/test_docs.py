@@ -23,8 +23,8 @@ from tests.support.shell import Shell, free_port, shell
 
 DOCS = ROOT / "docs"
 BLOCKS = {page: found for page in PAGES if (found := blocks(page))}
-FIRST = {"README.md", "quick-start.md"}
-"""Pages that every run of the tests follows; the others are followed by `make slow` and CI."""
+FIRST = {"README.md"}
+"""What every run of the tests follows; the other pages are followed by `make slow` and CI."""
 
 NOT_RUN = [block for found in BLOCKS.values() for block in found if block.how == "not run"]
 

@@ -127,6 +127,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=1,
     deadline=None,
