@@ -1,4 +1,4 @@
-"""Equal inserts run as one: SQLite stores a hundred rows of one statement in 0.6 of the time that ten statements take.
+"""Equal inserts run as one: SQLite stores the rows of one long statement in less time than those of many short ones.
 
 D1's limit of 100 parameters is what parts them, and each is held to it on its own; only SQLite gets them together. It
 may, where nothing but the time can tell: into a table that gives out no row ids and refers to no other, and only if
@@ -20,7 +20,7 @@ from coinswarm.d1.types import Statement
 from coinswarm.limits import D1
 
 TOGETHER: Final = 25
-"""Statements joined: more gain nothing, and fewer are left over this way."""
+"""Statements joined: a quarter of a full batch. More gain nothing, and fewer are left over this way."""
 
 _MARK: Final = f" -- {secrets.token_hex(8)}"
 """Keeps Python's statement cache from handing the joined text, compiled, to someone who sends that very text."""

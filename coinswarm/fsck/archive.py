@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from coinswarm import new_file
 from coinswarm.clock import Clock
 from coinswarm.d1.dump import literal
 from coinswarm.d1.ingest import statements
@@ -60,7 +61,7 @@ def write(
                 out.flush()
                 os.fsync(out.fileno())
             part.replace(path)
-            _sync(folder)
+            new_file.sync(folder)  # the name of a new file is on disk only when its folder is
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -137,12 +138,3 @@ def _make(folder: Path) -> None:
             f"the archive folder {folder} cannot be made: {error.strerror}; nothing was changed",
             hint="Choose another folder with --archive DIR.",
         ) from None
-
-
-def _sync(folder: Path) -> None:
-    """The name of a new file is on disk only when its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
